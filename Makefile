@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+# What can be done with this repository; everything is made below build/.
+
+TARGET ?= um
+DEBUG ?=
+variant := $(if $(filter-out 0,$(DEBUG)),debug)
+
+export KDIR DTB INITRD APPEND MEM TIMEOUT
+
+help:
+	@echo 'make tree                 assemble the kernel source in build/tree'
+	@echo '      KDIR=/path/to/linux   from this kernel instead of the one Debian packages'
+	@echo 'make kernel               build the kernel (TARGET=um, the default)'
+	@echo '      DEBUG=1               with KASAN, lockdep, kmemleak, fault injection'
+	@echo 'make boot                 boot it with files of your own'
+	@echo '      INITRD=y.cpio         initial file system'
+	@echo '      DTB=x.dtb             device tree, may be left out'
+	@echo '      APPEND="..." MEM=512M TIMEOUT=600 DEBUG=1'
+	@echo 'make run                  build and boot the demonstration'
+	@echo 'make test                 the tests that take minutes'
+	@echo 'make test-all             all the tests'
+	@echo 'make clean                remove what was built, keep the kernel source'
+	@echo 'make distclean            remove build/'
+
+tree:
+	@harness/tree.sh
+
+kernel: tree
+	@harness/kernel.sh $(TARGET) $(variant)
+
+boot:
+	@harness/boot.sh $(variant)
+
+run: TARGET = um
+run: kernel
+	@exec harness/run.sh
+
+test:
+	@exec harness/test.sh
+
+test-all:
+	@exec harness/test.sh all
+
+clean:
+	@for f in build/* build/.[!.]*; do \
+		case $$f in build/cache|build/src|build/apt) ;; *) rm -rf "$$f" ;; esac; \
+	done
+
+distclean:
+	rm -rf build
+
+.PHONY: help tree kernel boot run test test-all clean distclean
+.DEFAULT_GOAL := help

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: boot.sh [debug]    boot build/um/linux (build/um-debug/linux) with, from the environment:
+#   INITRD=y.cpio    initial file system; its /init is run
+#   DTB=x.dtb        flattened device tree, may be left out
+#   APPEND="..."     more kernel parameters
+#   MEM=512M         size of the machine's memory; addresses run from 0 to this
+#   TIMEOUT=600      seconds until the machine is stopped, 0 for never
+# The console is stdout (and stdin, when that is a terminal). Exit status: 0 when the
+# machine powered itself off, 124 when the time was up, else something went wrong.
+. "$(dirname "$0")/lib.sh"
+
+case ${1:-} in
+"") linux=$build/um/linux what="make kernel TARGET=um" ;;
+debug) linux=$build/um-debug/linux what="make kernel TARGET=um DEBUG=1" ;;
+*) die "the argument can only be: debug" ;;
+esac
+INITRD=${INITRD:-} DTB=${DTB:-} APPEND=${APPEND:-} MEM=${MEM:-512M}
+interactive=
+[ ! -t 0 ] || interactive=1
+TIMEOUT=${TIMEOUT:-${interactive:+0}}
+TIMEOUT=${TIMEOUT:-600}
+
+[ -x "$linux" ] || die "there is no ${linux#"$root/"}; run: $what"
+for var in INITRD DTB; do
+	file=${!var}
+	[ -z "$file" ] || [ -f "$file" ] || die "$var=$file does not exist"
+	[ -z "$file" ] || [ -r "$file" ] || die "$var=$file cannot be read"
+done
+if [ -n "$DTB" ] && [ "$(od -An -tx1 -N4 "$DTB" | tr -d ' ')" != d00dfeed ]; then
+	die "DTB=$DTB is not a flattened device tree; compile it: dtc -O dtb -o x.dtb x.dts"
+fi
+if [ -z "$INITRD" ]; then
+	case " $APPEND" in
+	*" root="*|*" kunit."*) ;;
+	*) die "say what to run: INITRD=file.cpio with an /init in it (or root= or kunit.* in APPEND)" ;;
+	esac
+fi
+[[ $TIMEOUT =~ ^[0-9]+$ ]] || die "TIMEOUT=$TIMEOUT is not a number of seconds"
+bytes=$(numfmt --from=iec "${MEM^^}" 2>/dev/null) || die "MEM=$MEM is not a size such as 512M or 1G"
+
+# UML keeps the machine's memory in an unlinked file that it maps executable.
+memdir=/dev/shm
+if [ ! -w "$memdir" ] || grep -q " $memdir [^ ]* [^ ]*noexec" /proc/mounts ||
+   [ "$(df --output=avail -B1 "$memdir" | tail -n 1)" -lt "$bytes" ]; then
+	memdir=$build
+fi
+
+# Its control files (umid) go into a folder with a short name: one is a socket.
+dir=$(mktemp -d /tmp/uml.XXXXXX)
+pid=
+cleanup() {
+	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+	[ -z "$interactive" ] || stty sane
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# No input is not the end of input, which would hang the console up.
+console=null,fd:1
+[ -z "$interactive" ] || console=fd:0,fd:1
+args=(mem="$MEM" uml_dir="$dir/" umid=um con0="$console" con=null console=tty0
+	seccomp=auto panic=-1)
+[ -z "$DTB" ] || args+=(dtb="$(realpath "$DTB")")
+[ -z "$INITRD" ] || args+=(initrd="$(realpath "$INITRD")" rdinit=/init)
+read -ra append <<<"$APPEND"
+
+ulimit -c 0
+rc=0
+TMPDIR=$memdir timeout ${interactive:+--foreground} -k 5 "$TIMEOUT" \
+	"$linux" "${args[@]}" "${append[@]}" <&0 &
+pid=$!
+wait "$pid" 2>/dev/null || rc=$?
+pid=
+case $rc in
+0) ;;
+124|137) echo >&2; echo "boot: stopped after $TIMEOUT seconds (TIMEOUT)" >&2; rc=124 ;;
+134) echo >&2; echo "boot: the kernel panicked" >&2 ;;
+*) echo >&2; echo "boot: the machine ended with status $rc" >&2 ;;
+esac
+exit "$rc"

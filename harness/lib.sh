@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# Shared by the bash scripts of this directory: source it, do not run it.
+set -euo pipefail
+umask 022
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+self=${0##*/}
+
+say() { echo "${self%.sh}: $*"; }
+die() { echo "${self%.sh}: $*" >&2; exit 1; }
+
+# Only one at a time may change build/.
+lock() {
+	mkdir -p "$build"
+	exec 9>"$build/.lock"
+	flock -n 9 && return
+	say "waiting for another run to finish (build/.lock)"
+	flock 9
+}
+
+# run_make LOG MAKE-ARGUMENTS...: make, with its output in LOG and progress on stdout:
+# a counter on a terminal, else a line every ten seconds. Warnings are shown at once.
+run_make() {
+	local log=$1 n=0 next=$((SECONDS + 10)) line rc=0
+	shift
+	{ make "$@" 9>&- 2>&1 || echo "exit status $?"; } | tee "$log" | {
+		while IFS= read -r line; do
+			case $line in
+			"exit status "*) rc=1 ;;
+			"  "[A-Z]*) n=$((n + 1)) ;;
+			*warning:*|*" error:"*|*WARNING:*) [ -t 1 ] && printf '\r'; echo "$line" ;;
+			esac
+			if [ -t 1 ]; then
+				printf '\r%s: %5d steps, %d s ' "${self%.sh}" "$n" "$SECONDS"
+			elif [ "$SECONDS" -ge "$next" ]; then
+				next=$((SECONDS + 10))
+				say "$n steps done, $SECONDS s"
+			fi
+		done
+		[ ! -t 1 ] || printf '\r'
+		exit $rc
+	} && return
+	# The first errors: what follows is mostly make saying that it stops.
+	grep -vE '^  [A-Z]|^make.*(Entering|Leaving|unfinished|Makefile[^ ]*: .*Error)' "$log" |
+		grep -E -A 4 'rror:|undefined|\*\*\*' | head -n 20 >&2 || true
+	die "make failed; the whole output is in ${log#"$root/"}"
+}
