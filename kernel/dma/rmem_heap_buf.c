@@ -1,0 +1,736 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reserved memory as dma-buf heaps: the exporter.
+ *
+ * Written once over extents and a memory type; it does not know the allocators.
+ *
+ * Locking: the dma-buf core calls map, unmap, vmap and vunmap under dmabuf->resv and
+ * keeps the list of attachments under it, so that taking it in the two CPU access calls
+ * is all it needs here. An attachment is mapped while its direction is not DMA_NONE.
+ */
+
+#include <linux/cc_platform.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-heap.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-resv.h>
+#include <linux/highmem.h>
+#include <linux/iommu-dma.h>
+#include <linux/iosys-map.h>
+#include <linux/mm.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/pgtable.h>
+#include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/swiotlb.h>
+#include <linux/vmalloc.h>
+
+#include "rmem_heap.h"
+
+/**
+ * enum rmem_route - how an importer gets its DMA addresses
+ * @RMEM_ROUTE_API: dma_map_sgtable(), for memory with struct pages
+ * @RMEM_ROUTE_MMIO: dma_map_phys(DMA_ATTR_MMIO), for memory outside the linear map
+ * @RMEM_ROUTE_POOL: the addresses of the memory itself. The importer bounces through the
+ *	pool that the buffer lies in, so there is nothing to bounce; and nothing may reach
+ *	swiotlb's unmap, which finds slots by address and would release the buffer's.
+ */
+enum rmem_route {
+	RMEM_ROUTE_API,
+	RMEM_ROUTE_MMIO,
+	RMEM_ROUTE_POOL,
+};
+
+/**
+ * struct rmem_attachment - an importer
+ * @sgt: its view of the buffer
+ * @orig_nents: entries that @sgt was allocated with
+ * @route: how it is mapped
+ * @attrs: attributes for map and unmap, which must agree
+ * @dir: direction it is mapped in, DMA_NONE while it is not
+ */
+struct rmem_attachment {
+	struct sg_table sgt;
+	unsigned int orig_nents;
+	enum rmem_route route;
+	unsigned long attrs;
+	enum dma_data_direction dir;
+};
+
+/**
+ * struct rmem_cut - walks a buffer in the segments that an importer can take
+ * @buf: the buffer
+ * @max: longest segment in bytes, whole pages
+ * @boundary: mask of the addresses that a segment must not cross
+ * @i: current extent
+ * @done: bytes of the current extent that are behind us
+ *
+ * Extents that touch become one segment here, and only here: the allocator wants each of
+ * its own back.
+ */
+struct rmem_cut {
+	const struct rmem_buffer *buf;
+	size_t max;
+	unsigned long boundary;
+	unsigned int i;
+	size_t done;
+};
+
+static struct rmem_cut rmem_cut_for(const struct rmem_buffer *buf, struct device *dev)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev), dma_max_mapping_size(dev));
+
+	return (struct rmem_cut) {
+		.buf = buf,
+		.max = ALIGN_DOWN(max, PAGE_SIZE),
+		.boundary = dma_get_seg_boundary(dev) | ~PAGE_MASK,
+	};
+}
+
+static bool rmem_cut_next(struct rmem_cut *cut, struct phys_vec *seg)
+{
+	const struct phys_vec *extent = cut->buf->extents + cut->i;
+	size_t limit;
+
+	if (cut->i == cut->buf->nr)
+		return false;
+
+	seg->paddr = extent->paddr + cut->done;
+	seg->len = 0;
+	/* Bytes up to the boundary, less one: there may be no boundary at all. */
+	limit = min_t(u64, cut->max - 1, cut->boundary - (seg->paddr & cut->boundary)) + 1;
+
+	do {
+		size_t len = min(limit - seg->len, extent->len - cut->done);
+
+		seg->len += len;
+		cut->done += len;
+		if (cut->done < extent->len)
+			break;
+
+		cut->done = 0;
+		cut->i++;
+		extent++;
+	} while (seg->len < limit && cut->i < cut->buf->nr &&
+		 extent->paddr == seg->paddr + seg->len);
+
+	return true;
+}
+
+/* Would the DMA API hand the memory to the device as it is? */
+static bool rmem_capable(const struct rmem_buffer *buf, struct device *dev, bool is_ram,
+			 unsigned long attrs)
+{
+	unsigned int i;
+
+	for (i = 0; i < buf->nr; i++) {
+		const struct phys_vec *extent = &buf->extents[i];
+		dma_addr_t addr = attrs & DMA_ATTR_CC_SHARED ?
+			phys_to_dma_unencrypted(dev, extent->paddr) :
+			phys_to_dma_encrypted(dev, extent->paddr);
+
+		if (!dma_capable(dev, addr, extent->len, is_ram, attrs))
+			return false;
+	}
+	return true;
+}
+
+/* Can it bounce for the device, to slots that the device does reach? */
+static bool rmem_can_bounce(struct device *dev)
+{
+#ifdef CONFIG_SWIOTLB
+	const struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
+	unsigned long attrs;
+	dma_addr_t addr;
+
+	if (!is_swiotlb_active(dev))
+		return false;
+
+	attrs = mem->cc_shared ? DMA_ATTR_CC_SHARED : 0;
+	addr = mem->cc_shared ? phys_to_dma_unencrypted(dev, mem->defpool.start) :
+				phys_to_dma_encrypted(dev, mem->defpool.start);
+	return dma_capable(dev, addr, mem->defpool.end - mem->defpool.start, true, attrs);
+#else
+	return false;
+#endif
+}
+
+/*
+ * Chooses the route and refuses who cannot take any: the core would WARN at map time. Its
+ * errno for memory "in a place not accessible" is -EBUSY, see dma_buf_dynamic_attach().
+ */
+static int rmem_choose_route(const struct rmem_buffer *buf, struct device *dev,
+			     struct rmem_attachment *a)
+{
+	bool direct = !get_dma_ops(dev) && !use_dma_iommu(dev);
+
+	if (!dev->dma_mask || !*dev->dma_mask)
+		return -EINVAL;
+
+	if (buf->heap->memory != RMEM_LINEAR) {
+		unsigned long shared = cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT) ?
+			DMA_ATTR_CC_SHARED : 0;
+
+		a->route = RMEM_ROUTE_MMIO;
+		a->attrs = DMA_ATTR_MMIO;
+		if (direct && (is_swiotlb_force_bounce(dev) ||
+			       !rmem_capable(buf, dev, false, a->attrs | shared)))
+			return -EBUSY;
+		return 0;
+	}
+
+	a->attrs = rmem_pool_decrypted(buf->heap) ? DMA_ATTR_CC_SHARED : 0;
+
+	if (rmem_pool_shared(buf->heap, dev)) {
+		/*
+		 * Behind an IOMMU or other dma_ops the address is theirs to choose, but
+		 * their unmap asks swiotlb about the memory, too.
+		 */
+		a->route = RMEM_ROUTE_POOL;
+		if (!direct || !rmem_capable(buf, dev, true, a->attrs))
+			return -EBUSY;
+		return 0;
+	}
+
+	a->route = RMEM_ROUTE_API;
+	if (direct && (is_swiotlb_force_bounce(dev) ||
+		       !rmem_capable(buf, dev, true, a->attrs)) && !rmem_can_bounce(dev))
+		return -EBUSY;
+	return 0;
+}
+
+static int rmem_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	const struct rmem_buffer *buf = dmabuf->priv;
+	struct rmem_cut cut, fill;
+	struct rmem_attachment *a;
+	struct scatterlist *sg;
+	struct phys_vec seg;
+	int ret;
+
+	a = kzalloc_obj(*a);
+	if (!a)
+		return -ENOMEM;
+
+	ret = rmem_choose_route(buf, attach->dev, a);
+	if (ret)
+		goto err_free;
+
+	cut = rmem_cut_for(buf, attach->dev);
+	if (!cut.max) {
+		ret = -EINVAL;
+		goto err_free;
+	}
+
+	for (fill = cut; rmem_cut_next(&fill, &seg); )
+		a->orig_nents++;
+
+	ret = sg_alloc_table(&a->sgt, a->orig_nents, GFP_KERNEL);
+	if (ret)
+		goto err_free;
+
+	/* Without struct pages the table has no CPU side, just DMA addresses. */
+	if (a->route == RMEM_ROUTE_MMIO) {
+		a->sgt.orig_nents = 0;
+	} else {
+		for (sg = a->sgt.sgl; rmem_cut_next(&cut, &seg); sg = sg_next(sg))
+			sg_set_page(sg, phys_to_page(seg.paddr), seg.len, 0);
+	}
+
+	a->dir = DMA_NONE;
+	attach->priv = a;
+	return 0;
+
+err_free:
+	kfree(a);
+	return ret;
+}
+
+static void rmem_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct rmem_attachment *a = attach->priv;
+
+	a->sgt.orig_nents = a->orig_nents;
+	sg_free_table(&a->sgt);
+	kfree(a);
+}
+
+/* What dma_direct_sync_sg_for_device() does, less the bouncing */
+static void rmem_pool_sync_for_device(struct device *dev, struct sg_table *sgt,
+				      enum dma_data_direction dir)
+{
+	struct scatterlist *sg;
+	int i;
+
+	if (dev_is_dma_coherent(dev))
+		return;
+
+	for_each_sgtable_sg(sgt, sg, i)
+		arch_sync_dma_for_device(sg_phys(sg), sg->length, dir);
+	arch_sync_dma_flush();
+}
+
+/* What dma_direct_sync_sg_for_cpu() does, less the bouncing */
+static void rmem_pool_sync_for_cpu(struct device *dev, struct sg_table *sgt,
+				   enum dma_data_direction dir)
+{
+	struct scatterlist *sg;
+	int i;
+
+	if (dev_is_dma_coherent(dev))
+		return;
+
+	for_each_sgtable_sg(sgt, sg, i)
+		arch_sync_dma_for_cpu(sg_phys(sg), sg->length, dir);
+	arch_sync_dma_flush();
+	arch_sync_dma_for_cpu_all();
+}
+
+static void rmem_pool_map(struct device *dev, struct rmem_attachment *a,
+			  enum dma_data_direction dir)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_sg(&a->sgt, sg, i) {
+		sg_dma_address(sg) = a->attrs & DMA_ATTR_CC_SHARED ?
+			phys_to_dma_unencrypted(dev, sg_phys(sg)) :
+			phys_to_dma_encrypted(dev, sg_phys(sg));
+		sg_dma_len(sg) = sg->length;
+	}
+	rmem_pool_sync_for_device(dev, &a->sgt, dir);
+}
+
+static void rmem_mmio_unmap(struct device *dev, struct rmem_attachment *a,
+			    unsigned int nents, enum dma_data_direction dir)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sg(a->sgt.sgl, sg, nents, i)
+		dma_unmap_phys(dev, sg_dma_address(sg), sg_dma_len(sg), dir, a->attrs);
+}
+
+static int rmem_mmio_map(const struct rmem_buffer *buf, struct device *dev,
+			 struct rmem_attachment *a, enum dma_data_direction dir)
+{
+	struct rmem_cut cut = rmem_cut_for(buf, dev);
+	struct scatterlist *sg;
+	struct phys_vec seg;
+	int i, ret;
+
+	for_each_sg(a->sgt.sgl, sg, a->orig_nents, i) {
+		rmem_cut_next(&cut, &seg);
+		sg_dma_address(sg) = dma_map_phys(dev, seg.paddr, seg.len, dir, a->attrs);
+		sg_dma_len(sg) = seg.len;
+
+		ret = dma_mapping_error(dev, sg_dma_address(sg));
+		if (ret) {
+			rmem_mmio_unmap(dev, a, i, dir);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static struct sg_table *rmem_map(struct dma_buf_attachment *attach,
+				 enum dma_data_direction dir)
+{
+	struct rmem_attachment *a = attach->priv;
+	int ret = 0;
+
+	/* There is one table, and bounced addresses in it are found nowhere else. */
+	if (a->dir != DMA_NONE)
+		return ERR_PTR(-EBUSY);
+
+	switch (a->route) {
+	case RMEM_ROUTE_API:
+		ret = dma_map_sgtable(attach->dev, &a->sgt, dir, a->attrs);
+		break;
+	case RMEM_ROUTE_MMIO:
+		ret = rmem_mmio_map(attach->dmabuf->priv, attach->dev, a, dir);
+		break;
+	case RMEM_ROUTE_POOL:
+		rmem_pool_map(attach->dev, a, dir);
+		break;
+	}
+	if (ret)
+		return ERR_PTR(ret);
+
+	a->dir = dir;
+	return &a->sgt;
+}
+
+static void rmem_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		       enum dma_data_direction dir)
+{
+	struct rmem_attachment *a = attach->priv;
+
+	switch (a->route) {
+	case RMEM_ROUTE_API:
+		dma_unmap_sgtable(attach->dev, sgt, dir, a->attrs);
+		break;
+	case RMEM_ROUTE_MMIO:
+		rmem_mmio_unmap(attach->dev, a, a->orig_nents, dir);
+		break;
+	case RMEM_ROUTE_POOL:
+		rmem_pool_sync_for_cpu(attach->dev, sgt, dir);
+		break;
+	}
+	a->dir = DMA_NONE;
+}
+
+/*
+ * The direction to sync a mapping in for a CPU access: what both have in common, DMA_NONE
+ * if that is nothing. The DMA API takes no other direction than a mapping has.
+ */
+static enum dma_data_direction rmem_sync_dir(enum dma_data_direction mapped,
+					     enum dma_data_direction wanted)
+{
+	if (mapped == DMA_BIDIRECTIONAL)
+		return wanted;
+	if (wanted == DMA_BIDIRECTIONAL || wanted == mapped)
+		return mapped;
+	return DMA_NONE;
+}
+
+typedef void (*rmem_sync_fn)(struct device *dev, struct sg_table *sgt,
+			     enum dma_data_direction dir);
+
+/* Every attachment that is mapped, and no other */
+static void rmem_sync_attachments(struct dma_buf *dmabuf, enum dma_data_direction wanted,
+				  rmem_sync_fn api_sync, rmem_sync_fn pool_sync)
+{
+	struct dma_buf_attachment *attach;
+
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		struct rmem_attachment *a = attach->priv;
+		enum dma_data_direction dir = rmem_sync_dir(a->dir, wanted);
+
+		if (dir == DMA_NONE)
+			continue;
+		if (a->route == RMEM_ROUTE_POOL)
+			pool_sync(attach->dev, &a->sgt, dir);
+		else
+			api_sync(attach->dev, &a->sgt, dir);
+	}
+}
+
+static int rmem_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	if (buf->heap->memory == RMEM_WC)
+		return 0;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
+		invalidate_kernel_vmap_range(buf->vaddr, buf->len);
+	rmem_sync_attachments(dmabuf, dir, dma_sync_sgtable_for_cpu,
+			      rmem_pool_sync_for_cpu);
+	dma_resv_unlock(dmabuf->resv);
+
+	return 0;
+}
+
+static int rmem_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	if (buf->heap->memory == RMEM_WC) {
+		/* Writes may still sit in the CPU's combining buffers. */
+		wmb();
+		return 0;
+	}
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
+		flush_kernel_vmap_range(buf->vaddr, buf->len);
+	rmem_sync_attachments(dmabuf, dir, dma_sync_sgtable_for_device,
+			      rmem_pool_sync_for_device);
+	dma_resv_unlock(dmabuf->resv);
+
+	return 0;
+}
+
+static int rmem_refuse_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	return -EOPNOTSUPP;
+}
+
+/**
+ * struct rmem_mmap_run - pages that follow one another, on their way into page tables
+ * @vma: the mapping
+ * @prot: its protection, with the memory's own type
+ * @pfn: the next page
+ */
+struct rmem_mmap_run {
+	struct vm_area_struct *vma;
+	pgprot_t prot;
+	unsigned long pfn;
+};
+
+static int rmem_mmap_pte(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct rmem_mmap_run *run = data;
+	pte_t pte = pte_mkyoung(pte_mkspecial(pfn_pte(run->pfn, run->prot)));
+
+	/* A clean entry faults once more on the first write. */
+	if (run->vma->vm_flags & VM_WRITE)
+		pte = maybe_mkwrite(pte_mkdirty(pte), run->vma);
+
+	set_pte_at(run->vma->vm_mm, addr, ptep, pte);
+	run->pfn++;
+	return 0;
+}
+
+/* Fills the whole mapping at once; the core undoes it if this fails half-way. */
+static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	const struct rmem_buffer *buf = dmabuf->priv;
+	u64 skip = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	unsigned long addr = vma->vm_start;
+	struct rmem_mmap_run run = { .vma = vma };
+	pgprot_t prot = vma->vm_page_prot;
+	unsigned int i;
+	int ret;
+
+	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
+		return -EINVAL;
+
+	if (vma->vm_pgoff >= buf->len >> PAGE_SHIFT ||
+	    vma_pages(vma) > (buf->len >> PAGE_SHIFT) - vma->vm_pgoff)
+		return -EINVAL;
+
+	if (buf->heap->memory == RMEM_WC)
+		prot = pgprot_writecombine(prot);
+	else if (rmem_pool_decrypted(buf->heap))
+		prot = pgprot_decrypted(prot);
+
+	/* What the core computes the final protection from must carry the type, too. */
+	vma->vm_page_prot = prot;
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+
+	for (i = 0; addr < vma->vm_end; i++) {
+		const struct phys_vec *extent = &buf->extents[i];
+		size_t len;
+
+		if (skip >= extent->len) {
+			skip -= extent->len;
+			continue;
+		}
+
+		len = min_t(size_t, extent->len - skip, vma->vm_end - addr);
+		run.pfn = PHYS_PFN(extent->paddr + skip);
+		run.prot = prot;
+		if (pfnmap_setup_cachemode(run.pfn, len, &run.prot))
+			return -EINVAL;
+
+		ret = apply_to_page_range(vma->vm_mm, addr, len, rmem_mmap_pte, &run);
+		if (ret)
+			return ret;
+
+		addr += len;
+		skip = 0;
+	}
+	return 0;
+}
+
+/* The kernel's mapping of a buffer with struct pages, its memory type kept */
+static void *rmem_vmap_pages(const struct rmem_buffer *buf)
+{
+	pgprot_t prot = rmem_pool_decrypted(buf->heap) ? pgprot_decrypted(PAGE_KERNEL) :
+							 PAGE_KERNEL;
+	size_t n = buf->len >> PAGE_SHIFT, pg = 0, off;
+	struct page **pages;
+	unsigned int i;
+	void *vaddr;
+
+	pages = kvmalloc_objs(*pages, n);
+	if (!pages)
+		return NULL;
+
+	for (i = 0; i < buf->nr; i++)
+		for (off = 0; off < buf->extents[i].len; off += PAGE_SIZE)
+			pages[pg++] = phys_to_page(buf->extents[i].paddr + off);
+
+	vaddr = vmap(pages, n, VM_MAP, prot);
+	kvfree(pages);
+	return vaddr;
+}
+
+static int rmem_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	if (buf->heap->memory == RMEM_LINEAR) {
+		struct page *first = phys_to_page(buf->extents[0].paddr);
+
+		if (buf->nr == 1 && !PageHighMem(first))
+			buf->vaddr = page_address(first);
+		else
+			buf->vaddr = rmem_vmap_pages(buf);
+		if (!buf->vaddr)
+			return -ENOMEM;
+	}
+
+	iosys_map_set_vaddr(map, buf->vaddr);
+	return 0;
+}
+
+static void rmem_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	if (buf->heap->memory != RMEM_LINEAR)
+		return;
+
+	if (is_vmalloc_addr(buf->vaddr))
+		vunmap(buf->vaddr);
+	buf->vaddr = NULL;
+}
+
+static void rmem_buffer_free(struct rmem_buffer *buf)
+{
+	buf->heap->pool->free(buf->heap, buf);
+	kfree(buf);
+}
+
+static void rmem_release(struct dma_buf *dmabuf)
+{
+	rmem_buffer_free(dmabuf->priv);
+}
+
+static const struct dma_buf_ops rmem_buf_ops = {
+	.attach = rmem_attach,
+	.detach = rmem_detach,
+	.map_dma_buf = rmem_map,
+	.unmap_dma_buf = rmem_unmap,
+	.begin_cpu_access = rmem_begin_cpu_access,
+	.end_cpu_access = rmem_end_cpu_access,
+	.mmap = rmem_mmap,
+	.vmap = rmem_vmap,
+	.vunmap = rmem_vunmap,
+	.release = rmem_release,
+};
+
+/* The core refuses mmap and vmap where there is none. */
+static const struct dma_buf_ops rmem_device_only_buf_ops = {
+	.attach = rmem_attach,
+	.detach = rmem_detach,
+	.map_dma_buf = rmem_map,
+	.unmap_dma_buf = rmem_unmap,
+	.begin_cpu_access = rmem_refuse_cpu_access,
+	.end_cpu_access = rmem_refuse_cpu_access,
+	.release = rmem_release,
+};
+
+static int rmem_clear_extent(const struct phys_vec *extent)
+{
+	struct page *page = phys_to_page(extent->paddr);
+	size_t left = extent->len >> PAGE_SHIFT;
+	bool high = PageHighMem(page);
+
+	while (left) {
+		unsigned int n = high ? 1 : min_t(size_t, left,
+						  min(PROCESS_PAGES_NON_PREEMPT_BATCH,
+						      SZ_1M >> PAGE_SHIFT));
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (high)
+			clear_highpage(page);
+		else
+			clear_pages(page_address(page), n);
+		cond_resched();
+		page += n;
+		left -= n;
+	}
+	return 0;
+}
+
+/* Nobody may see what the last user left; a killed caller need not wait for all of it. */
+static int rmem_buffer_clear(const struct rmem_buffer *buf)
+{
+	unsigned int i;
+	int ret;
+
+	switch (buf->heap->memory) {
+	case RMEM_LINEAR:
+		for (i = 0; i < buf->nr; i++) {
+			ret = rmem_clear_extent(&buf->extents[i]);
+			if (ret)
+				return ret;
+		}
+		return 0;
+	case RMEM_WC:
+		memset(buf->vaddr, 0, buf->len);
+		return 0;
+	case RMEM_DEVICE_ONLY:
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/**
+ * rmem_buffer_create() - allocate a buffer and export it
+ * @heap: an exported heap
+ * @len: bytes, rounded up to whole pages
+ * @fd_flags: access mode of the file, O_RDONLY to O_RDWR
+ *
+ * Context: may sleep; takes no lock of its own.
+ * Return: a dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps, -ENOMEM if the region
+ * does not have it (there is no other memory to fall back to), -EINTR if the caller was
+ * killed while the memory was being cleared.
+ */
+struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_flags)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
+	struct rmem_buffer *buf;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	len = PAGE_ALIGN(len);
+	if (!len)
+		return ERR_PTR(-EINVAL);
+	if (len > heap->rmem->size)
+		return ERR_PTR(-ENOMEM);
+
+	buf = kzalloc_obj(*buf);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+
+	buf->heap = heap;
+	buf->len = len;
+	ret = heap->pool->alloc(heap, buf);
+	if (ret) {
+		kfree(buf);
+		return ERR_PTR(ret);
+	}
+
+	if (!heap->pool->clears) {
+		ret = rmem_buffer_clear(buf);
+		if (ret)
+			goto err_free;
+	}
+
+	exp_info.exp_name = heap->name;
+	exp_info.ops = heap->memory == RMEM_DEVICE_ONLY ? &rmem_device_only_buf_ops :
+							  &rmem_buf_ops;
+	exp_info.size = buf->len;
+	exp_info.flags = fd_flags;
+	exp_info.priv = buf;
+	dmabuf = dma_buf_export(&exp_info);
+	if (IS_ERR(dmabuf)) {
+		ret = PTR_ERR(dmabuf);
+		goto err_free;
+	}
+	return dmabuf;
+
+err_free:
+	rmem_buffer_free(buf);
+	return ERR_PTR(ret);
+}

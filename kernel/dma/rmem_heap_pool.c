@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reserved memory as dma-buf heaps: the four allocators.
+ *
+ * CMA, coherent and restricted memory comes from the functions that the DMA API itself
+ * ends in for a device of the region. Never from dma_alloc_*(), which falls through to
+ * the page allocator when the region is full.
+ */
+
+#include <linux/cma.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
+#include <linux/genalloc.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/of.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/swiotlb.h>
+
+#include "rmem_heap.h"
+
+static void rmem_set_extent(struct rmem_buffer *buf, phys_addr_t paddr)
+{
+	buf->extent.paddr = paddr;
+	buf->extent.len = buf->len;
+	buf->extents = &buf->extent;
+	buf->nr = 1;
+}
+
+/*
+ * CMA: what dma_alloc_contiguous() calls for a device of the region, without its way out
+ * to other areas and to the page allocator.
+ */
+#ifdef CONFIG_DMA_CMA
+static void *rmem_cma_assigned(struct device *dev)
+{
+	return dev->cma_area;
+}
+
+static int rmem_cma_init(struct rmem_heap *heap)
+{
+	const struct cma *cma = heap->rmem->priv;
+
+	/* An area that could not be activated has given its pages away. */
+	if (cma_get_size(cma) != heap->rmem->size ||
+	    cma_get_base(cma) != heap->rmem->base)
+		return -ENXIO;
+
+	heap->memory = RMEM_LINEAR;
+	return 0;
+}
+
+static int rmem_cma_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	unsigned int align = min_t(unsigned int, get_order(buf->len),
+				   CONFIG_CMA_ALIGNMENT);
+	struct page *page;
+
+	page = cma_alloc(heap->rmem->priv, buf->len >> PAGE_SHIFT, align, true);
+	if (!page)
+		return -ENOMEM;
+
+	rmem_set_extent(buf, page_to_phys(page));
+	return 0;
+}
+
+static void rmem_cma_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	cma_release(heap->rmem->priv, phys_to_page(buf->extent.paddr),
+		    buf->len >> PAGE_SHIFT);
+}
+
+static const struct rmem_pool rmem_pool_cma = {
+	.name = "cma_alloc",
+	.assigned = rmem_cma_assigned,
+	.init = rmem_cma_init,
+	.alloc = rmem_cma_alloc,
+	.free = rmem_cma_free,
+};
+#endif /* CONFIG_DMA_CMA */
+
+/*
+ * Coherent: the pool maps its memory write-combined, clears what it hands out and rounds
+ * to a power of two pages; the order on free must be the one of the allocation.
+ */
+#ifdef CONFIG_DMA_DECLARE_COHERENT
+static void *rmem_coherent_assigned(struct device *dev)
+{
+	return dev->dma_mem;
+}
+
+static int rmem_coherent_init(struct rmem_heap *heap)
+{
+	heap->memory = RMEM_WC;
+	return 0;
+}
+
+static int rmem_coherent_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	dma_addr_t addr;
+
+	if (!dma_alloc_from_dev_coherent(heap->dev, buf->len, &addr, &buf->vaddr) ||
+	    !buf->vaddr)
+		return -ENOMEM;
+
+	rmem_set_extent(buf, dma_to_phys(heap->dev, addr));
+	return 0;
+}
+
+static void rmem_coherent_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	dma_release_from_dev_coherent(heap->dev, get_order(buf->len), buf->vaddr);
+}
+
+static const struct rmem_pool rmem_pool_coherent = {
+	.name = "dma_alloc_from_dev_coherent",
+	.clears = true,
+	.assigned = rmem_coherent_assigned,
+	.init = rmem_coherent_init,
+	.alloc = rmem_coherent_alloc,
+	.free = rmem_coherent_free,
+};
+#endif /* CONFIG_DMA_DECLARE_COHERENT */
+
+/*
+ * Restricted: swiotlb hands out at most IO_TLB_SEGSIZE slots at a time, aligned by
+ * physical address, so a buffer is a chain. Free wants the start of each chunk back.
+ */
+#ifdef CONFIG_DMA_RESTRICTED_POOL
+static void *rmem_restricted_assigned(struct device *dev)
+{
+	return dev->dma_io_tlb_mem;
+}
+
+static int rmem_restricted_init(struct rmem_heap *heap)
+{
+	heap->memory = RMEM_LINEAR;
+	return 0;
+}
+
+static void rmem_restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	const struct phys_vec *chunk = buf->extents;
+	unsigned int i;
+
+	for (i = 0; i < buf->nr; i++, chunk++)
+		swiotlb_free(heap->dev, phys_to_page(chunk->paddr), chunk->len);
+	kvfree(buf->extents);
+}
+
+/* Room for one more chunk, doubling */
+static int rmem_restricted_grow(struct rmem_buffer *buf)
+{
+	struct phys_vec *extents;
+
+	if (buf->nr && !is_power_of_2(buf->nr))
+		return 0;
+
+	extents = kvrealloc(buf->extents,
+			    array_size(max(2 * buf->nr, 1), sizeof(*extents)), GFP_KERNEL);
+	if (!extents)
+		return -ENOMEM;
+
+	buf->extents = extents;
+	return 0;
+}
+
+static int rmem_restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	unsigned long attrs = rmem_pool_decrypted(heap) ? __DMA_ATTR_ALLOC_CC_SHARED : 0;
+	unsigned int order = min(get_order(buf->len),
+				 get_order(IO_TLB_SEGSIZE << IO_TLB_SHIFT));
+	size_t left = buf->len;
+
+	while (left) {
+		size_t len = min_t(size_t, left, PAGE_SIZE << order);
+		struct page *page;
+
+		if (rmem_restricted_grow(buf))
+			goto err_free;
+
+		page = swiotlb_alloc(heap->dev, len, attrs);
+		if (!page) {
+			/*
+			 * No free chunk of this order: fragmented, or the pool's base is
+			 * not aligned to it, so that there is none at all.
+			 */
+			if (!order)
+				goto err_free;
+			order--;
+			continue;
+		}
+
+		buf->extents[buf->nr].paddr = page_to_phys(page);
+		buf->extents[buf->nr].len = len;
+		buf->nr++;
+		left -= len;
+	}
+
+	return 0;
+
+err_free:
+	rmem_restricted_free(heap, buf);
+	return -ENOMEM;
+}
+
+static const struct rmem_pool rmem_pool_restricted = {
+	.name = "swiotlb_alloc",
+	.assigned = rmem_restricted_assigned,
+	.init = rmem_restricted_init,
+	.alloc = rmem_restricted_alloc,
+	.free = rmem_restricted_free,
+};
+
+static bool rmem_is_restricted(const struct rmem_heap *heap)
+{
+	return heap->pool == &rmem_pool_restricted;
+}
+#else
+static bool rmem_is_restricted(const struct rmem_heap *heap)
+{
+	return false;
+}
+#endif /* CONFIG_DMA_RESTRICTED_POOL */
+
+/**
+ * rmem_pool_shared() - does a device bounce through the pool of a restricted heap
+ * @heap: the heap
+ * @dev: an importer
+ *
+ * Return: true if the DMA API would take its slots for @dev from where the buffers of
+ * @heap come from.
+ */
+bool rmem_pool_shared(const struct rmem_heap *heap, struct device *dev)
+{
+#ifdef CONFIG_SWIOTLB
+	return rmem_is_restricted(heap) && dev->dma_io_tlb_mem == heap->rmem->priv;
+#else
+	return false;
+#endif
+}
+
+/**
+ * rmem_pool_decrypted() - is the memory of a heap shared with the host
+ * @heap: the heap
+ *
+ * Return: true for restricted pools of guests with encrypted memory.
+ */
+bool rmem_pool_decrypted(const struct rmem_heap *heap)
+{
+#ifdef CONFIG_SWIOTLB
+	const struct io_tlb_mem *mem = heap->rmem->priv;
+
+	return rmem_is_restricted(heap) && mem->cc_shared;
+#else
+	return false;
+#endif
+}
+
+/*
+ * Carveout: a gen_pool. It speaks unsigned long and takes 0 for failure, while a region
+ * may lie at 0 or above 4 GiB: its addresses are offsets into the region plus a page.
+ */
+#define RMEM_CARVEOUT_BASE	PAGE_SIZE
+
+static int rmem_carveout_init(struct rmem_heap *heap)
+{
+	const struct reserved_mem *rmem = heap->rmem;
+	int ret;
+
+	if (of_property_read_bool(heap->of_node, "no-map"))
+		heap->memory = RMEM_DEVICE_ONLY;
+	else if (heap->place == RMEM_PLACE_MAPPED)
+		heap->memory = RMEM_LINEAR;
+	else
+		heap->memory = RMEM_WC;
+
+	heap->gen_pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
+	if (!heap->gen_pool)
+		return -ENOMEM;
+
+	ret = gen_pool_add_virt(heap->gen_pool, RMEM_CARVEOUT_BASE, rmem->base, rmem->size,
+				NUMA_NO_NODE);
+	if (ret)
+		goto err_destroy;
+
+	if (heap->memory == RMEM_WC) {
+		heap->vaddr = memremap(rmem->base, rmem->size, MEMREMAP_WC);
+		if (!heap->vaddr) {
+			ret = -ENOMEM;
+			goto err_destroy;
+		}
+	}
+
+	return 0;
+
+err_destroy:
+	gen_pool_destroy(heap->gen_pool);
+	return ret;
+}
+
+static void rmem_carveout_exit(struct rmem_heap *heap)
+{
+	if (heap->vaddr)
+		memunmap(heap->vaddr);
+	gen_pool_destroy(heap->gen_pool);
+}
+
+static int rmem_carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	unsigned long addr = gen_pool_alloc(heap->gen_pool, buf->len);
+
+	if (!addr)
+		return -ENOMEM;
+
+	rmem_set_extent(buf, gen_pool_virt_to_phys(heap->gen_pool, addr));
+	if (heap->memory == RMEM_WC)
+		buf->vaddr = heap->vaddr + (addr - RMEM_CARVEOUT_BASE);
+	return 0;
+}
+
+static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	gen_pool_free(heap->gen_pool,
+		      buf->extent.paddr - heap->rmem->base + RMEM_CARVEOUT_BASE, buf->len);
+}
+
+static const struct rmem_pool rmem_pool_carveout = {
+	.name = "gen_pool_alloc",
+	.init = rmem_carveout_init,
+	.exit = rmem_carveout_exit,
+	.alloc = rmem_carveout_alloc,
+	.free = rmem_carveout_free,
+};
+
+/**
+ * rmem_pool_for() - the allocator of a mode
+ * @mode: the mode
+ *
+ * Return: the allocator, NULL if it is not configured.
+ */
+const struct rmem_pool *rmem_pool_for(enum rmem_heap_mode mode)
+{
+	switch (mode) {
+#ifdef CONFIG_DMA_CMA
+	case RMEM_HEAP_CMA:
+		return &rmem_pool_cma;
+#endif
+#ifdef CONFIG_DMA_DECLARE_COHERENT
+	case RMEM_HEAP_COHERENT:
+		return &rmem_pool_coherent;
+#endif
+#ifdef CONFIG_DMA_RESTRICTED_POOL
+	case RMEM_HEAP_RESTRICTED:
+		return &rmem_pool_restricted;
+#endif
+	case RMEM_HEAP_CARVEOUT:
+		return &rmem_pool_carveout;
+	default:
+		return NULL;
+	}
+}
