@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the KUnit suites of RMEM_HEAP share. */
+
+#include <linux/dma-map-ops.h>
+#include <linux/file.h>
+#include <linux/log2.h>
+#include <linux/of.h>
+#include <linux/of_platform.h>
+#include <linux/platform_device.h>
+
+#include "rmem_heap_test.h"
+
+MODULE_IMPORT_NS("DMA_BUF");
+
+/*
+ * The cache maintenance of a UML whose devices are not coherent: it counts what concerns
+ * the region that a test watches.
+ */
+struct rmem_test_syncs rmem_test_syncs;
+static phys_addr_t rmem_test_watch_base;
+static phys_addr_t rmem_test_watch_size;
+
+void arch_sync_dma_for_device(phys_addr_t paddr, size_t size, enum dma_data_direction dir)
+{
+	if (paddr - rmem_test_watch_base >= rmem_test_watch_size)
+		return;
+	rmem_test_syncs.for_device++;
+	rmem_test_syncs.device_bytes += size;
+	rmem_test_syncs.last_dir = dir;
+}
+
+void arch_sync_dma_for_cpu(phys_addr_t paddr, size_t size, enum dma_data_direction dir)
+{
+	if (paddr - rmem_test_watch_base >= rmem_test_watch_size)
+		return;
+	rmem_test_syncs.for_cpu++;
+	rmem_test_syncs.cpu_bytes += size;
+	rmem_test_syncs.last_dir = dir;
+}
+
+/* Starts counting from zero for the memory of a heap, NULL stops */
+void rmem_test_syncs_watch(const struct rmem_heap *heap)
+{
+	rmem_test_syncs = (struct rmem_test_syncs) { .last_dir = DMA_NONE };
+	rmem_test_watch_base = heap ? heap->rmem->base : 0;
+	rmem_test_watch_size = heap ? heap->rmem->size : 0;
+}
+
+/* A region of the device tree by its node's name; the test fails without it */
+struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name)
+{
+	struct rmem_heap *heap, *found = NULL;
+
+	list_for_each_entry(heap, &rmem_heaps, list)
+		if (!strcmp(heap->name, name))
+			found = heap;
+
+	KUNIT_ASSERT_NOT_NULL_MSG(test, found, "no region %s: boot with rmem_heap_test.dts",
+				  name);
+	return found;
+}
+
+static void rmem_test_put_device(void *dev)
+{
+	put_device(dev);
+}
+
+/* A platform device of the device tree; the test fails without it */
+struct device *rmem_test_device(struct kunit *test, const char *path)
+{
+	struct device_node *np = of_find_node_by_path(path);
+	struct platform_device *pdev = np ? of_find_device_by_node(np) : NULL;
+
+	of_node_put(np);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, pdev, "no device %s: boot with rmem_heap_test.dts",
+				  path);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_put_device,
+							   &pdev->dev));
+	KUNIT_ASSERT_NOT_NULL_MSG(test, pdev->dev.driver, "%s has no driver", path);
+	return &pdev->dev;
+}
+
+static void rmem_test_put_action(void *dmabuf)
+{
+	dma_buf_put(dmabuf);
+	/* The last reference of a kernel thread is dropped by a work item. */
+	flush_delayed_fput();
+}
+
+/* Allocates, and frees when the test ends at the latest */
+struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, size_t len)
+{
+	struct dma_buf *dmabuf = rmem_heap_alloc(heap, len, O_RDWR);
+
+	if (!IS_ERR(dmabuf))
+		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_put_action,
+								   dmabuf));
+	return dmabuf;
+}
+
+struct dma_buf *rmem_test_alloc(struct kunit *test, struct rmem_heap *heap, size_t len)
+{
+	struct dma_buf *dmabuf = rmem_test_try_alloc(test, heap, len);
+
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(dmabuf), "%zu bytes of %s: %pe", len, heap->name,
+			       dmabuf);
+	return dmabuf;
+}
+
+void rmem_test_put(struct kunit *test, struct dma_buf *dmabuf)
+{
+	kunit_release_action(test, rmem_test_put_action, dmabuf);
+}
+
+/* Takes all that a heap has, largest blocks first */
+struct rmem_test_held *rmem_test_fill(struct kunit *test, struct rmem_heap *heap)
+{
+	size_t len = rounddown_pow_of_two(heap->rmem->size);
+	struct rmem_test_held *held;
+
+	held = kunit_kzalloc(test, sizeof(*held), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, held);
+
+	while (len >= PAGE_SIZE) {
+		struct dma_buf *dmabuf = rmem_test_try_alloc(test, heap, len);
+
+		if (IS_ERR(dmabuf)) {
+			KUNIT_ASSERT_EQ(test, PTR_ERR(dmabuf), -ENOMEM);
+			len /= 2;
+			continue;
+		}
+		KUNIT_ASSERT_LT(test, held->n, ARRAY_SIZE(held->bufs));
+		held->bufs[held->n++] = dmabuf;
+		held->bytes += len;
+	}
+	return held;
+}
+
+void rmem_test_drain(struct kunit *test, struct rmem_test_held *held)
+{
+	while (held->n)
+		rmem_test_put(test, held->bufs[--held->n]);
+	held->bytes = 0;
+}
+
+/* How much a heap has at the moment */
+size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap)
+{
+	struct rmem_test_held *held = rmem_test_fill(test, heap);
+	size_t bytes = held->bytes;
+
+	rmem_test_drain(test, held);
+	return bytes;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the KUnit suites of RMEM_HEAP share. Heaps cannot be removed: they share them, too. */
+#ifndef _RMEM_HEAP_TEST_H
+#define _RMEM_HEAP_TEST_H
+
+#include <kunit/test.h>
+#include <linux/atomic.h>
+#include <linux/dma-buf.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/rmem_heap.h>
+
+#include "../../kernel/dma/rmem_heap.h"
+
+/**
+ * struct rmem_test_syncs - cache maintenance that UML was asked for
+ * @for_device: calls before a device's access
+ * @for_cpu: calls after it
+ * @device_bytes: what @for_device covered
+ * @cpu_bytes: what @for_cpu covered
+ * @last_dir: direction of the last call
+ */
+struct rmem_test_syncs {
+	unsigned int for_device;
+	unsigned int for_cpu;
+	size_t device_bytes;
+	size_t cpu_bytes;
+	enum dma_data_direction last_dir;
+};
+
+/**
+ * struct rmem_test_held - buffers that a test holds
+ * @bytes: their size
+ * @n: how many
+ * @bufs: the buffers
+ */
+struct rmem_test_held {
+	size_t bytes;
+	unsigned int n;
+	struct dma_buf *bufs[256];
+};
+
+extern struct rmem_test_syncs rmem_test_syncs;
+void rmem_test_syncs_watch(const struct rmem_heap *heap);
+
+struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name);
+struct device *rmem_test_device(struct kunit *test, const char *path);
+struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);
+struct dma_buf *rmem_test_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);
+void rmem_test_put(struct kunit *test, struct dma_buf *dmabuf);
+struct rmem_test_held *rmem_test_fill(struct kunit *test, struct rmem_heap *heap);
+void rmem_test_drain(struct kunit *test, struct rmem_test_held *held);
+size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap);
+
+#define rmem_test_buf(dmabuf) ((struct rmem_buffer *)(dmabuf)->priv)
+
+#endif /* _RMEM_HEAP_TEST_H */

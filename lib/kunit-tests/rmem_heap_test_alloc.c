@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The allocators behind reserved-memory heaps, and that a heap and the devices of its
+ * region share one of them. On the regions of rmem_heap_test.dts.
+ */
+
+#include <linux/bitmap.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-mapping.h>
+#include <linux/file.h>
+#include <linux/iosys-map.h>
+#include <linux/kthread.h>
+#include <linux/prandom.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "rmem_heap_test.h"
+
+#define RMEM_TEST_CHUNK_MAX	SZ_256K
+
+static const char * const rmem_test_heaps[] = {
+	"cma@10000000", "coherent@11000000", "restricted@12000000", "restricted-odd@13010000",
+	"carveout@15000000", "plain@16000000", "device-only@17000000", "dynamic",
+	"dynamic-carveout", "linux,bank@1a000000",
+};
+
+static void rmem_test_heap_desc(const char * const *name, char *desc)
+{
+	strscpy(desc, *name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_heaps, rmem_test_heaps, rmem_test_heap_desc);
+
+static struct rmem_heap *rmem_test_param_heap(struct kunit *test)
+{
+	struct rmem_heap *heap;
+
+	heap = rmem_test_heap(test, *(const char * const *)test->param_value);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, heap->exported_by, "%s: %s", heap->name,
+				  heap->reason);
+	return heap;
+}
+
+/* A map of the pages of a region, to see who has what */
+static unsigned long *rmem_test_pages(struct kunit *test, struct rmem_heap *heap)
+{
+	size_t longs = BITS_TO_LONGS(heap->rmem->size >> PAGE_SHIFT);
+	unsigned long *pages = kunit_kcalloc(test, longs, sizeof(long), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	return pages;
+}
+
+/* Enters an extent: it lies in the region, and nobody has any of it */
+static void rmem_test_claim(struct kunit *test, struct rmem_heap *heap,
+			    unsigned long *pages, phys_addr_t paddr, size_t len)
+{
+	phys_addr_t off = paddr - heap->rmem->base;
+	unsigned int first = off >> PAGE_SHIFT, n = PAGE_ALIGN(len) >> PAGE_SHIFT;
+
+	KUNIT_ASSERT_GE(test, paddr, heap->rmem->base);
+	KUNIT_ASSERT_LE(test, off + len, heap->rmem->size);
+	KUNIT_ASSERT_TRUE(test, PAGE_ALIGNED(paddr));
+	KUNIT_ASSERT_GE_MSG(test, find_next_bit(pages, first + n, first), first + n,
+			    "memory handed out twice");
+	bitmap_set(pages, first, n);
+}
+
+static void rmem_test_claim_buf(struct kunit *test, struct rmem_heap *heap,
+				unsigned long *pages, struct dma_buf *dmabuf)
+{
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	size_t total = 0;
+	unsigned int i;
+
+	for (i = 0; i < buf->nr; i++) {
+		rmem_test_claim(test, heap, pages, buf->extents[i].paddr,
+				buf->extents[i].len);
+		total += buf->extents[i].len;
+	}
+	KUNIT_EXPECT_EQ(test, total, dmabuf->size);
+}
+
+static void rmem_test_unclaim_buf(struct rmem_heap *heap, unsigned long *pages,
+				  struct dma_buf *dmabuf)
+{
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	unsigned int i;
+
+	for (i = 0; i < buf->nr; i++)
+		bitmap_clear(pages, (buf->extents[i].paddr - heap->rmem->base) >> PAGE_SHIFT,
+			     buf->extents[i].len >> PAGE_SHIFT);
+}
+
+/* Buffers have the size asked for, in whole pages, inside the region */
+static void rmem_test_sizes(struct kunit *test)
+{
+	static const size_t sizes[] = {
+		1, PAGE_SIZE, PAGE_SIZE + 1, SZ_64K - 1, SZ_64K, SZ_256K - 1, SZ_256K,
+		SZ_256K + 1, SZ_1M, SZ_1M + 3 * PAGE_SIZE, SZ_2M,
+	};
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	unsigned long *pages = rmem_test_pages(test, heap);
+	struct dma_buf *dmabuf;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		dmabuf = rmem_test_alloc(test, heap, sizes[i]);
+		KUNIT_EXPECT_EQ(test, dmabuf->size, PAGE_ALIGN(sizes[i]));
+		rmem_test_claim_buf(test, heap, pages, dmabuf);
+		rmem_test_unclaim_buf(heap, pages, dmabuf);
+		rmem_test_put(test, dmabuf);
+	}
+}
+
+/* One extent; restricted: chunks of at most 256 KiB, from any base */
+static void rmem_test_extents(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	unsigned int i;
+
+	if (heap->mode != RMEM_HEAP_RESTRICTED) {
+		KUNIT_EXPECT_EQ(test, buf->nr, 1);
+		return;
+	}
+
+	KUNIT_EXPECT_GE(test, buf->nr, SZ_1M / RMEM_TEST_CHUNK_MAX);
+	for (i = 0; i < buf->nr; i++)
+		KUNIT_EXPECT_LE(test, buf->extents[i].len, RMEM_TEST_CHUNK_MAX);
+}
+
+/* CMA and coherent buffers start at a multiple of their size, up to the allocator's cap */
+static void rmem_test_alignment(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	size_t len;
+
+	for (len = PAGE_SIZE; len <= SZ_1M; len *= 2) {
+		struct dma_buf *page = rmem_test_alloc(test, heap, PAGE_SIZE);
+		struct dma_buf *dmabuf = rmem_test_alloc(test, heap, len);
+		phys_addr_t off = rmem_test_buf(dmabuf)->extents[0].paddr - heap->rmem->base;
+
+		if (heap->mode == RMEM_HEAP_CMA || heap->mode == RMEM_HEAP_COHERENT)
+			KUNIT_EXPECT_TRUE_MSG(test, IS_ALIGNED(off, len),
+					      "%zu bytes at %pa", len, &off);
+		rmem_test_put(test, page);
+		rmem_test_put(test, dmabuf);
+	}
+}
+
+/* Nonsense and too much fail at once, and cost nothing */
+static void rmem_test_bad_lengths(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	size_t before = rmem_test_capacity(test, heap);
+	static const struct {
+		size_t len;
+		int err;
+	} bad[] = {
+		{ 0, -EINVAL },
+		{ SIZE_MAX, -EINVAL },
+		{ SIZE_MAX - PAGE_SIZE + 2, -EINVAL },
+		{ SIZE_MAX - 2 * PAGE_SIZE, -ENOMEM },
+		{ SIZE_MAX / 2 + 1, -ENOMEM },
+		{ SZ_1G, -ENOMEM },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		KUNIT_EXPECT_EQ_MSG(test, PTR_ERR(rmem_test_try_alloc(test, heap, bad[i].len)),
+				    bad[i].err, "%zx bytes", bad[i].len);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, heap->rmem->size + 1)),
+			-ENOMEM);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
+}
+
+/* All of the region can be had, nothing else, and it comes back */
+static void rmem_test_exhaustion(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	unsigned long *pages = rmem_test_pages(test, heap);
+	struct rmem_test_held *held;
+	unsigned int round, i;
+
+	for (round = 0; round < 3; round++) {
+		held = rmem_test_fill(test, heap);
+		KUNIT_EXPECT_EQ(test, held->bytes, heap->rmem->size);
+
+		bitmap_zero(pages, heap->rmem->size >> PAGE_SHIFT);
+		for (i = 0; i < held->n; i++)
+			rmem_test_claim_buf(test, heap, pages, held->bufs[i]);
+
+		KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, 1)), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_1M)),
+				-ENOMEM);
+		rmem_test_drain(test, held);
+	}
+}
+
+/* Nobody sees what the last user left */
+static void rmem_test_cleared(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	unsigned int round, i;
+
+	if (heap->memory == RMEM_DEVICE_ONLY)
+		return;
+
+	for (round = 0; round < 2; round++) {
+		struct rmem_test_held *held = rmem_test_fill(test, heap);
+
+		for (i = 0; i < held->n; i++) {
+			struct iosys_map map;
+
+			KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(held->bufs[i], &map), 0);
+			KUNIT_EXPECT_NULL_MSG(test,
+					      memchr_inv(map.vaddr, 0, held->bufs[i]->size),
+					      "buffer %u of round %u", i, round);
+			memset(map.vaddr, 0xa5, held->bufs[i]->size);
+			dma_buf_vunmap_unlocked(held->bufs[i], &map);
+		}
+		rmem_test_drain(test, held);
+	}
+}
+
+/* A caller that is killed gets nothing, least of all memory that is not clear */
+static void rmem_test_killed(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	size_t before = rmem_test_capacity(test, heap);
+	bool clears = heap->memory == RMEM_LINEAR;
+	struct dma_buf *dmabuf;
+
+	spin_lock_irq(&current->sighand->siglock);
+	sigaddset(&current->pending.signal, SIGKILL);
+	recalc_sigpending();
+	spin_unlock_irq(&current->sighand->siglock);
+	KUNIT_EXPECT_TRUE(test, fatal_signal_pending(current));
+
+	dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
+
+	spin_lock_irq(&current->sighand->siglock);
+	sigdelset(&current->pending.signal, SIGKILL);
+	recalc_sigpending();
+	spin_unlock_irq(&current->sighand->siglock);
+
+	KUNIT_EXPECT_EQ(test, IS_ERR(dmabuf), clears);
+	/* CMA itself gives up when its caller is killed. */
+	if (clears && heap->mode != RMEM_HEAP_CMA)
+		KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -EINTR);
+	if (!IS_ERR(dmabuf)) {
+		dma_buf_put(dmabuf);
+		flush_delayed_fput();
+	}
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
+}
+
+/* Many steps of a fixed seed, the map of who has what checked after each */
+static void rmem_test_churn(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	unsigned long *pages = rmem_test_pages(test, heap);
+	struct dma_buf *bufs[32] = { };
+	struct rnd_state rnd;
+	unsigned int step, i;
+
+	prandom_seed_state(&rnd, 20260101);
+	for (step = 0; step < 600; step++) {
+		i = prandom_u32_state(&rnd) % ARRAY_SIZE(bufs);
+		if (bufs[i]) {
+			rmem_test_unclaim_buf(heap, pages, bufs[i]);
+			rmem_test_put(test, bufs[i]);
+			bufs[i] = NULL;
+		} else {
+			size_t len = PAGE_SIZE << (prandom_u32_state(&rnd) % 8);
+
+			len += PAGE_SIZE * (prandom_u32_state(&rnd) % 4);
+			bufs[i] = rmem_test_try_alloc(test, heap, len);
+			if (IS_ERR(bufs[i])) {
+				KUNIT_ASSERT_EQ(test, PTR_ERR(bufs[i]), -ENOMEM);
+				bufs[i] = NULL;
+				continue;
+			}
+			rmem_test_claim_buf(test, heap, pages, bufs[i]);
+		}
+	}
+
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		if (bufs[i])
+			rmem_test_put(test, bufs[i]);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+}
+
+/* With every second page taken, restricted pools still give chains; then -ENOMEM */
+static void rmem_test_fragmented(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted-odd@13010000");
+	unsigned int i, n = heap->rmem->size >> PAGE_SHIFT;
+	struct dma_buf **bufs, *dmabuf;
+
+	bufs = kunit_kcalloc(test, n, sizeof(*bufs), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bufs);
+	for (i = 0; i < n; i++)
+		bufs[i] = rmem_test_alloc(test, heap, PAGE_SIZE);
+	for (i = 0; i < n; i++)
+		if (rmem_test_buf(bufs[i])->extents[0].paddr & PAGE_SIZE)
+			rmem_test_put(test, bufs[i]);
+
+	dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	KUNIT_EXPECT_EQ(test, rmem_test_buf(dmabuf)->nr, SZ_1M >> PAGE_SHIFT);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_2M)), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap),
+			heap->rmem->size / 2 - SZ_1M);
+}
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Whichever allocation on the way fails: an error, and nothing is lost */
+static void rmem_test_failing_alloc(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	size_t before = rmem_test_capacity(test, heap);
+	unsigned int nth, failed = 0;
+	struct dma_buf *dmabuf;
+
+	for (nth = 1; nth < 100; nth++) {
+		current->fail_nth = nth;
+		dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
+		if (current->fail_nth) {
+			/* Nothing was left to fail. */
+			current->fail_nth = 0;
+			break;
+		}
+		/* CMA has a way around some failures. */
+		if (IS_ERR(dmabuf)) {
+			failed++;
+			KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENOMEM);
+		} else {
+			dma_buf_put(dmabuf);
+			flush_delayed_fput();
+		}
+		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
+	}
+	KUNIT_EXPECT_LT(test, nth, 100);
+	KUNIT_EXPECT_GE(test, failed, 2);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(dmabuf));
+	if (!IS_ERR(dmabuf)) {
+		dma_buf_put(dmabuf);
+		flush_delayed_fput();
+	}
+}
+#endif
+
+static struct kunit_case rmem_heap_alloc_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_sizes, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_extents, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_alignment, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_bad_lengths, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_exhaustion, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_cleared, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_killed, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_churn, rmem_test_heaps_gen_params),
+	KUNIT_CASE(rmem_test_fragmented),
+#ifdef CONFIG_FAULT_INJECTION
+	KUNIT_CASE_PARAM(rmem_test_failing_alloc, rmem_test_heaps_gen_params),
+#endif
+	{ }
+};
+
+static struct kunit_suite rmem_heap_alloc_suite = {
+	.name = "rmem_heap_alloc",
+	.test_cases = rmem_heap_alloc_cases,
+};
+
+/*
+ * One allocator for the heap and for a device of the region
+ */
+
+/**
+ * struct rmem_test_pair - a region and a device that the core assigned it to
+ * @heap: name of the region
+ * @dev: path of the device
+ */
+struct rmem_test_pair {
+	const char *heap;
+	const char *dev;
+};
+
+static const struct rmem_test_pair rmem_test_pairs[] = {
+	{ "cma@10000000", "/cma-coherent" },
+	{ "coherent@11000000", "/coherent-pool" },
+	{ "restricted@12000000", "/restricted-coherent" },
+	{ "restricted-odd@13010000", "/odd-coherent" },
+};
+
+static void rmem_test_pair_desc(const struct rmem_test_pair *pair, char *desc)
+{
+	strscpy(desc, pair->heap, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_pairs, rmem_test_pairs, rmem_test_pair_desc);
+
+/**
+ * struct rmem_test_dma - memory that a device allocated
+ * @dev: the device
+ * @vaddr: its address
+ * @addr: its DMA address
+ * @len: bytes
+ */
+struct rmem_test_dma {
+	struct device *dev;
+	void *vaddr;
+	dma_addr_t addr;
+	size_t len;
+};
+
+static void rmem_test_dma_free(void *data)
+{
+	struct rmem_test_dma *dma = data;
+
+	dma_free_coherent(dma->dev, dma->len, dma->vaddr, dma->addr);
+}
+
+/* dma_alloc_coherent(), freed when the test ends at the latest; NULL if it fails */
+static struct rmem_test_dma *rmem_test_dma_alloc(struct kunit *test, struct device *dev,
+						 size_t len)
+{
+	struct rmem_test_dma *dma = kunit_kzalloc(test, sizeof(*dma), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, dma);
+	dma->dev = dev;
+	dma->len = len;
+	dma->vaddr = dma_alloc_coherent(dev, len, &dma->addr, GFP_KERNEL | __GFP_NOWARN);
+	if (!dma->vaddr)
+		return NULL;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_dma_free, dma));
+	return dma;
+}
+
+static bool rmem_test_dma_inside(const struct rmem_heap *heap, const struct rmem_test_dma *dma)
+{
+	phys_addr_t off = dma_to_phys(dma->dev, dma->addr) - heap->rmem->base;
+
+	return off < heap->rmem->size;
+}
+
+/* What the heap holds the device cannot have, and gets again afterwards */
+static void rmem_test_heap_first(struct kunit *test)
+{
+	const struct rmem_test_pair *pair = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, pair->heap);
+	struct device *dev = rmem_test_device(test, pair->dev);
+	struct rmem_test_held *held = rmem_test_fill(test, heap);
+	struct rmem_test_dma *dma;
+
+	KUNIT_EXPECT_EQ(test, held->bytes, heap->rmem->size);
+
+	dma = rmem_test_dma_alloc(test, dev, SZ_64K);
+	if (heap->mode == RMEM_HEAP_CMA)
+		/* A device falls back to the page allocator, outside the region. */
+		KUNIT_EXPECT_TRUE(test, dma && !rmem_test_dma_inside(heap, dma));
+	else
+		KUNIT_EXPECT_NULL(test, dma);
+
+	rmem_test_drain(test, held);
+	dma = rmem_test_dma_alloc(test, dev, SZ_64K);
+	KUNIT_EXPECT_TRUE(test, dma && rmem_test_dma_inside(heap, dma));
+}
+
+/* What the device holds the heap cannot have */
+static void rmem_test_device_first(struct kunit *test)
+{
+	const struct rmem_test_pair *pair = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, pair->heap);
+	struct device *dev = rmem_test_device(test, pair->dev);
+	struct rmem_test_dma *dma, *last = NULL;
+	size_t len = SZ_64K, total = 0;
+
+	while (len >= PAGE_SIZE) {
+		dma = rmem_test_dma_alloc(test, dev, len);
+		if (dma && rmem_test_dma_inside(heap, dma)) {
+			total += len;
+			last = dma;
+			continue;
+		}
+		if (dma)
+			kunit_release_action(test, rmem_test_dma_free, dma);
+		len /= 2;
+	}
+	KUNIT_ASSERT_EQ(test, total, heap->rmem->size);
+
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, 1)), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_1M)), -ENOMEM);
+
+	len = last->len;
+	kunit_release_action(test, rmem_test_dma_free, last);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), len);
+}
+
+/* Taking turns until neither gets any more, no page goes to both */
+static void rmem_test_interleaved(struct kunit *test)
+{
+	const struct rmem_test_pair *pair = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, pair->heap);
+	struct device *dev = rmem_test_device(test, pair->dev);
+	unsigned long *pages = rmem_test_pages(test, heap);
+	bool heap_done = false, dev_done = false;
+	struct rmem_test_dma *dma;
+	struct dma_buf *dmabuf;
+
+	while (!heap_done || !dev_done) {
+		dmabuf = rmem_test_try_alloc(test, heap, 3 * PAGE_SIZE);
+		heap_done = IS_ERR(dmabuf);
+		if (!heap_done)
+			rmem_test_claim_buf(test, heap, pages, dmabuf);
+
+		dma = rmem_test_dma_alloc(test, dev, SZ_64K);
+		dev_done = !dma || !rmem_test_dma_inside(heap, dma);
+		if (!dev_done)
+			rmem_test_claim(test, heap, pages, dma_to_phys(dev, dma->addr),
+					dma->len);
+		else if (dma)
+			kunit_release_action(test, rmem_test_dma_free, dma);
+	}
+	/* More than half: turns were 12 and 64 KiB, and orders round up. */
+	KUNIT_EXPECT_GT(test, bitmap_weight(pages, heap->rmem->size >> PAGE_SHIFT),
+			heap->rmem->size >> (PAGE_SHIFT + 1));
+}
+
+/* A carveout has no device allocator: a driver with its phandle gets the heap's own */
+static void rmem_test_carveout(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "carveout@15000000");
+	struct device *dev = rmem_test_device(test, "/carveout-user");
+	struct rmem_heap *found = rmem_heap_find(dev, 0);
+	struct rmem_test_held *held;
+
+	KUNIT_ASSERT_PTR_EQ(test, found, heap);
+	held = rmem_test_fill(test, heap);
+	KUNIT_EXPECT_EQ(test, held->bytes, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(found, 1, O_RDWR)), -ENOMEM);
+}
+
+/*
+ * ->device_init() makes a pool on first use: no two may be in it at once
+ */
+static atomic_t rmem_test_inside, rmem_test_most;
+
+static int rmem_test_slow_init(struct reserved_mem *rmem, struct device *dev)
+{
+	int now = atomic_inc_return(&rmem_test_inside);
+
+	if (now > atomic_read(&rmem_test_most))
+		atomic_set(&rmem_test_most, now);
+	schedule_timeout_uninterruptible(HZ / 20 + 1);
+	atomic_dec(&rmem_test_inside);
+	return -ENODEV;
+}
+
+static const struct reserved_mem_ops rmem_test_slow_ops = {
+	.device_init = rmem_test_slow_init,
+};
+
+static int rmem_test_assign_thread(void *data)
+{
+	struct reserved_mem rmem = { .name = "slow", .ops = &rmem_test_slow_ops };
+
+	return of_reserved_mem_device_init_with_mem(data, &rmem);
+}
+
+static void rmem_test_serialised(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, "/free");
+	struct task_struct *threads[3];
+	unsigned int i;
+
+	atomic_set(&rmem_test_most, 0);
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		threads[i] = kthread_create(rmem_test_assign_thread, dev, "rmem_test");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));
+		get_task_struct(threads[i]);
+		wake_up_process(threads[i]);
+	}
+	/* kthread_stop() before it ran would keep it from running. */
+	schedule_timeout_uninterruptible(HZ / 10);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		KUNIT_EXPECT_EQ(test, kthread_stop_put(threads[i]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, atomic_read(&rmem_test_most), 1);
+}
+
+static struct kunit_case rmem_heap_consistency_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_heap_first, rmem_test_pairs_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_device_first, rmem_test_pairs_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_interleaved, rmem_test_pairs_gen_params),
+	KUNIT_CASE(rmem_test_carveout),
+	KUNIT_CASE(rmem_test_serialised),
+	{ }
+};
+
+static struct kunit_suite rmem_heap_consistency_suite = {
+	.name = "rmem_heap_consistency",
+	.test_cases = rmem_heap_consistency_cases,
+};
+
+kunit_test_suites(&rmem_heap_alloc_suite, &rmem_heap_consistency_suite);

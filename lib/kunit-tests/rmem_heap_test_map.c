@@ -1,0 +1,924 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The exporter: importers of every kind, CPU access, kernel and user mappings, the life
+ * of a buffer. On the regions and devices of rmem_heap_test.dts.
+ *
+ * A device's DMA is done by the CPU at the physical address behind its DMA address: UML
+ * maps all of its memory for good.
+ */
+
+#include <linux/dma-direct.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/iosys-map.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/scatterlist.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/swiotlb.h>
+#include <linux/uaccess.h>
+
+#include "rmem_heap_test.h"
+
+/**
+ * struct rmem_test_import - a buffer that a device has mapped
+ * @dmabuf: the buffer
+ * @attach: the attachment
+ * @sgt: the mapping
+ * @dir: its direction
+ */
+struct rmem_test_import {
+	struct dma_buf *dmabuf;
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+	enum dma_data_direction dir;
+};
+
+static void rmem_test_unmap_action(void *data)
+{
+	struct rmem_test_import *import = data;
+
+	dma_buf_unmap_attachment_unlocked(import->attach, import->sgt, import->dir);
+}
+
+static void rmem_test_detach_action(void *data)
+{
+	struct rmem_test_import *import = data;
+
+	dma_buf_detach(import->dmabuf, import->attach);
+}
+
+static struct rmem_test_import *rmem_test_attach(struct kunit *test, struct dma_buf *dmabuf,
+						 struct device *dev)
+{
+	struct rmem_test_import *import = kunit_kzalloc(test, sizeof(*import), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, import);
+	import->dmabuf = dmabuf;
+	import->attach = dma_buf_attach(dmabuf, dev);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(import->attach), "%s: %pe", dev_name(dev),
+			       import->attach);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_detach_action,
+							   import));
+	return import;
+}
+
+static struct rmem_test_import *rmem_test_map(struct kunit *test, struct dma_buf *dmabuf,
+					      struct device *dev, enum dma_data_direction dir)
+{
+	struct rmem_test_import *import = rmem_test_attach(test, dmabuf, dev);
+
+	import->dir = dir;
+	import->sgt = dma_buf_map_attachment_unlocked(import->attach, dir);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(import->sgt), "%s: %pe", dev_name(dev),
+			       import->sgt);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_unmap_action,
+							   import));
+	return import;
+}
+
+static void rmem_test_unmap(struct kunit *test, struct rmem_test_import *import)
+{
+	kunit_release_action(test, rmem_test_unmap_action, import);
+	kunit_release_action(test, rmem_test_detach_action, import);
+}
+
+/* Attaching must fail; a success is undone */
+static int rmem_test_attach_error(struct dma_buf *dmabuf, struct device *dev)
+{
+	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+
+	if (IS_ERR(attach))
+		return PTR_ERR(attach);
+	dma_buf_detach(dmabuf, attach);
+	return 0;
+}
+
+static u8 rmem_test_pattern(u32 seed, size_t pos)
+{
+	return seed + 7 * pos + (pos >> 12);
+}
+
+/* The device writes a pattern, or counts what differs from it */
+static size_t rmem_test_dma(struct rmem_test_import *import, u32 seed, bool write)
+{
+	struct scatterlist *sg;
+	size_t pos = 0, bad = 0, j;
+	int i;
+
+	for_each_sgtable_dma_sg(import->sgt, sg, i) {
+		u8 *mem = phys_to_virt(dma_to_phys(import->attach->dev, sg_dma_address(sg)));
+
+		for (j = 0; j < sg_dma_len(sg); j++, pos++) {
+			if (write)
+				mem[j] = rmem_test_pattern(seed, pos);
+			else
+				bad += mem[j] != rmem_test_pattern(seed, pos);
+		}
+	}
+	return bad;
+}
+
+/* The same for the CPU, in a kernel mapping and between the calls for CPU access */
+static size_t rmem_test_cpu(struct kunit *test, struct dma_buf *dmabuf, u32 seed, bool write)
+{
+	enum dma_data_direction dir = write ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
+	struct iosys_map map;
+	size_t pos, bad = 0;
+	u8 *mem;
+
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, dir), 0);
+	mem = map.vaddr;
+	for (pos = 0; pos < dmabuf->size; pos++) {
+		if (write)
+			mem[pos] = rmem_test_pattern(seed, pos);
+		else
+			bad += mem[pos] != rmem_test_pattern(seed, pos);
+	}
+	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(dmabuf, dir), 0);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	return bad;
+}
+
+/* Data is right in both directions, during the mapping and after it */
+static void rmem_test_data(struct kunit *test, struct rmem_test_import *import)
+{
+	struct dma_buf *dmabuf = import->dmabuf;
+
+	rmem_test_cpu(test, dmabuf, 3, true);
+	KUNIT_EXPECT_EQ(test, rmem_test_dma(import, 3, false), 0);
+	rmem_test_dma(import, 5, true);
+	KUNIT_EXPECT_EQ(test, rmem_test_cpu(test, dmabuf, 5, false), 0);
+	rmem_test_dma(import, 11, true);
+	rmem_test_unmap(test, import);
+	KUNIT_EXPECT_EQ(test, rmem_test_cpu(test, dmabuf, 11, false), 0);
+}
+
+/* The mapping is the memory itself, all of it and in order */
+static void rmem_test_is_direct(struct kunit *test, struct rmem_test_import *import)
+{
+	const struct rmem_buffer *buf = rmem_test_buf(import->dmabuf);
+	struct scatterlist *sg;
+	size_t done = 0, total = 0;
+	unsigned int e = 0;
+	int i;
+
+	for_each_sgtable_dma_sg(import->sgt, sg, i) {
+		phys_addr_t paddr = dma_to_phys(import->attach->dev, sg_dma_address(sg));
+		size_t off = 0;
+
+		while (off < sg_dma_len(sg)) {
+			KUNIT_ASSERT_LT(test, e, buf->nr);
+			KUNIT_ASSERT_EQ(test, paddr + off, buf->extents[e].paddr + done);
+			done += PAGE_SIZE;
+			off += PAGE_SIZE;
+			if (done == buf->extents[e].len) {
+				done = 0;
+				e++;
+			}
+		}
+		total += sg_dma_len(sg);
+	}
+	KUNIT_EXPECT_EQ(test, total, import->dmabuf->size);
+}
+
+/**
+ * struct rmem_test_case - an importer of a buffer of a region
+ * @heap: name of the region
+ * @dev: path of the importer
+ */
+struct rmem_test_case {
+	const char *heap;
+	const char *dev;
+};
+
+static void rmem_test_case_desc(const struct rmem_test_case *c, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s by %s", c->heap, c->dev + 1);
+}
+
+/* Importers that reach the memory: of the same region, or of none */
+static const struct rmem_test_case rmem_test_direct_cases[] = {
+	{ "cma@10000000", "/cma-coherent" },
+	{ "cma@10000000", "/cma-noncoherent" },
+	{ "cma@10000000", "/free" },
+	{ "cma@10000000", "/coherent-pool" },
+	{ "coherent@11000000", "/coherent-pool" },
+	{ "coherent@11000000", "/free" },
+	{ "coherent@11000000", "/free-noncoherent" },
+	{ "restricted@12000000", "/restricted-coherent" },
+	{ "restricted@12000000", "/restricted-noncoherent" },
+	{ "restricted@12000000", "/free" },
+	{ "restricted-odd@13010000", "/odd-coherent" },
+	{ "restricted-odd@13010000", "/free-noncoherent" },
+	{ "carveout@15000000", "/carveout-user" },
+	{ "carveout@15000000", "/free-noncoherent" },
+	{ "plain@16000000", "/free" },
+	{ "dynamic-carveout", "/free" },
+};
+
+KUNIT_ARRAY_PARAM(rmem_test_direct_cases, rmem_test_direct_cases, rmem_test_case_desc);
+
+static void rmem_test_direct(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, c->heap), SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct rmem_test_import *import;
+
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	rmem_test_is_direct(test, import);
+	rmem_test_data(test, import);
+}
+
+/* Device-only memory reaches devices, and nothing else */
+static void rmem_test_device_only(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "device-only@17000000");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	struct rmem_test_import *import;
+	struct iosys_map map;
+
+	KUNIT_EXPECT_EQ(test, heap->memory, RMEM_DEVICE_ONLY);
+	import = rmem_test_map(test, dmabuf, rmem_test_device(test, "/free"),
+			       DMA_BIDIRECTIONAL);
+	rmem_test_is_direct(test, import);
+	if (!IS_ENABLED(CONFIG_DMABUF_DEBUG)) {
+		KUNIT_EXPECT_EQ(test, import->sgt->orig_nents, 0);
+		KUNIT_EXPECT_NULL(test, sg_page(import->sgt->sgl));
+	}
+	rmem_test_unmap(test, import);
+
+	KUNIT_EXPECT_LT(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE), -EOPNOTSUPP);
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	KUNIT_EXPECT_TRUE(test, IS_ERR_VALUE(vm_mmap(dmabuf->file, 0, SZ_1M, PROT_READ,
+						     MAP_SHARED, 0)));
+}
+
+/* Importers that cannot have the memory in any way are refused before the core WARNs */
+static const struct rmem_test_case rmem_test_refused_cases[] = {
+	{ "cma@10000000", "/narrow" },
+	{ "coherent@11000000", "/narrow" },
+	{ "restricted@12000000", "/narrow" },
+	{ "carveout@15000000", "/narrow" },
+	{ "device-only@17000000", "/narrow" },
+	{ "cma@10000000", "/narrow-bouncing" },
+	{ "restricted@12000000", "/narrow-bouncing" },
+	{ "carveout@15000000", "/narrow-bouncing" },
+	{ "coherent@11000000", "/bouncing" },
+	{ "device-only@17000000", "/bouncing" },
+	{ "coherent@11000000", "/restricted-coherent" },
+};
+
+KUNIT_ARRAY_PARAM(rmem_test_refused_cases, rmem_test_refused_cases, rmem_test_case_desc);
+
+static void rmem_test_refused(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, c->heap), SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+
+	KUNIT_EXPECT_EQ(test, rmem_test_attach_error(dmabuf, dev), -EBUSY);
+}
+
+/* A device without a DMA mask cannot import */
+static void rmem_test_no_mask(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 SZ_64K);
+	struct device *dev = rmem_test_device(test, "/free");
+	u64 *mask = dev->dma_mask;
+	int ret;
+
+	dev->dma_mask = NULL;
+	ret = rmem_test_attach_error(dmabuf, dev);
+	dev->dma_mask = mask;
+	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+}
+
+/* Importers on a pool of their own: swiotlb copies, in pieces that it can */
+static const struct rmem_test_case rmem_test_bounced_cases[] = {
+	{ "cma@10000000", "/bouncing" },
+	{ "restricted@12000000", "/bouncing" },
+	{ "restricted@12000000", "/odd-coherent" },
+	{ "carveout@15000000", "/bouncing" },
+	{ "carveout@15000000", "/restricted-coherent" },
+};
+
+KUNIT_ARRAY_PARAM(rmem_test_bounced_cases, rmem_test_bounced_cases, rmem_test_case_desc);
+
+static void rmem_test_bounced(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, c->heap);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct io_tlb_pool *pool = &dev->dma_io_tlb_mem->defpool;
+	struct rmem_test_import *import;
+	struct scatterlist *sg;
+	size_t total = 0;
+	int i;
+
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	for_each_sgtable_dma_sg(import->sgt, sg, i) {
+		phys_addr_t paddr = dma_to_phys(dev, sg_dma_address(sg));
+
+		KUNIT_EXPECT_GE(test, paddr, pool->start);
+		KUNIT_EXPECT_LE(test, paddr + sg_dma_len(sg), pool->end);
+		KUNIT_EXPECT_LE(test, sg_dma_len(sg), SZ_256K);
+		total += sg_dma_len(sg);
+	}
+	KUNIT_EXPECT_EQ(test, total, SZ_1M);
+	rmem_test_data(test, import);
+}
+
+/* No segment is longer than the importer takes */
+static void rmem_test_small_segments(struct kunit *test)
+{
+	static const char * const heaps[] = {
+		"cma@10000000", "coherent@11000000", "restricted@12000000",
+		"device-only@17000000",
+	};
+	struct device *dev = rmem_test_device(test, "/small-segments");
+	unsigned int h;
+
+	for (h = 0; h < ARRAY_SIZE(heaps); h++) {
+		struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, heaps[h]),
+							 SZ_1M + PAGE_SIZE);
+		struct rmem_test_import *import;
+		struct scatterlist *sg;
+		int i;
+
+		import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
+		for_each_sgtable_dma_sg(import->sgt, sg, i)
+			KUNIT_EXPECT_LE(test, sg_dma_len(sg), 0x3000);
+		rmem_test_is_direct(test, import);
+		rmem_test_unmap(test, import);
+		rmem_test_put(test, dmabuf);
+	}
+}
+
+/* No segment crosses an address that the importer cannot count past */
+static void rmem_test_boundary(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, "/free");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "plain@16000000"),
+						 SZ_1M);
+	struct rmem_test_import *import;
+	struct scatterlist *sg;
+	int i;
+
+	dma_set_max_seg_size(dev, UINT_MAX);
+	dma_set_seg_boundary(dev, SZ_64K - 1);
+	import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
+	for_each_sgtable_dma_sg(import->sgt, sg, i) {
+		u64 first = sg_dma_address(sg), last = first + sg_dma_len(sg) - 1;
+
+		KUNIT_EXPECT_EQ(test, first / SZ_64K, last / SZ_64K);
+	}
+	rmem_test_is_direct(test, import);
+	rmem_test_unmap(test, import);
+	dma_set_seg_boundary(dev, 0);
+	dma_set_max_seg_size(dev, 0);
+}
+
+/* Chunks that touch are one segment for an importer that takes it */
+static void rmem_test_merged(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, "/free");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "restricted@12000000"),
+						 SZ_1M);
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	struct rmem_test_import *import;
+	unsigned int i, pieces = 1;
+
+	for (i = 1; i < buf->nr; i++)
+		pieces += buf->extents[i].paddr !=
+			  buf->extents[i - 1].paddr + buf->extents[i - 1].len;
+	KUNIT_EXPECT_GT(test, buf->nr, pieces);
+
+	dma_set_max_seg_size(dev, UINT_MAX);
+	import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, import->sgt->nents, pieces);
+	rmem_test_is_direct(test, import);
+	rmem_test_unmap(test, import);
+	dma_set_max_seg_size(dev, 0);
+}
+
+/*
+ * An importer on the buffer's own pool takes no slot of it, and releases none: what is
+ * left of the pool stays the same through all of it.
+ */
+static void rmem_test_same_pool(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
+	struct device *dev = rmem_test_device(test, "/restricted-coherent");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	size_t left = heap->rmem->size - SZ_1M;
+	struct rmem_test_import *import;
+
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), left);
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL), 0);
+	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(dmabuf, DMA_BIDIRECTIONAL), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), left);
+	rmem_test_unmap(test, import);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), left);
+	rmem_test_put(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+}
+
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+/* Behind dma_ops the address is not ours to choose, and the generic unmap is no choice */
+static void rmem_test_same_pool_ops(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
+	struct device *dev = rmem_test_device(test, "/restricted-coherent");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_64K);
+	static const struct dma_map_ops ops = { };
+	int ret;
+
+	set_dma_ops(dev, &ops);
+	ret = rmem_test_attach_error(dmabuf, dev);
+	set_dma_ops(dev, NULL);
+	KUNIT_EXPECT_EQ(test, ret, -EBUSY);
+}
+#endif
+
+/* Cache maintenance */
+
+static void rmem_test_expect_syncs(struct kunit *test, size_t device_bytes, size_t cpu_bytes)
+{
+	KUNIT_EXPECT_EQ(test, rmem_test_syncs.device_bytes, device_bytes);
+	KUNIT_EXPECT_EQ(test, rmem_test_syncs.cpu_bytes, cpu_bytes);
+}
+
+static const struct rmem_test_case rmem_test_sync_cases[] = {
+	{ "restricted@12000000", "/restricted-noncoherent" },
+	{ "cma@10000000", "/cma-noncoherent" },
+	{ "carveout@15000000", "/free-noncoherent" },
+};
+
+KUNIT_ARRAY_PARAM(rmem_test_sync_cases, rmem_test_sync_cases, rmem_test_case_desc);
+
+/* Every step of a mapping by a device that is not coherent covers the whole buffer once */
+static void rmem_test_sync(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, c->heap);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct rmem_test_import *import;
+
+	rmem_test_syncs_watch(heap);
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	rmem_test_expect_syncs(test, SZ_1M, 0);
+
+	rmem_test_syncs_watch(heap);
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE), 0);
+	rmem_test_expect_syncs(test, 0, SZ_1M);
+	KUNIT_EXPECT_EQ(test, rmem_test_syncs.last_dir, DMA_FROM_DEVICE);
+
+	rmem_test_syncs_watch(heap);
+	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(dmabuf, DMA_TO_DEVICE), 0);
+	rmem_test_expect_syncs(test, SZ_1M, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_syncs.last_dir, DMA_TO_DEVICE);
+
+	rmem_test_syncs_watch(heap);
+	rmem_test_unmap(test, import);
+	rmem_test_expect_syncs(test, 0, SZ_1M);
+	rmem_test_syncs_watch(NULL);
+}
+
+/* Only what is mapped, in no other direction than it is mapped in */
+static void rmem_test_sync_exact(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, c->heap);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_256K);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct rmem_test_import *in, *out;
+
+	/* Attached is not mapped. */
+	rmem_test_attach(test, dmabuf, dev);
+	rmem_test_syncs_watch(heap);
+	dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	dma_buf_end_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	rmem_test_expect_syncs(test, 0, 0);
+
+	/* The device only reads: nothing of its making is to be read by the CPU. */
+	out = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
+	rmem_test_syncs_watch(heap);
+	dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE);
+	dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE);
+	rmem_test_expect_syncs(test, 0, 0);
+	dma_buf_end_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	rmem_test_expect_syncs(test, SZ_256K, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_syncs.last_dir, DMA_TO_DEVICE);
+
+	/* A second mapping: both. */
+	in = rmem_test_map(test, dmabuf, dev, DMA_FROM_DEVICE);
+	rmem_test_syncs_watch(heap);
+	dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	rmem_test_expect_syncs(test, 0, 2 * SZ_256K);
+
+	/* Unmapped is not mapped any more. */
+	kunit_release_action(test, rmem_test_unmap_action, in);
+	rmem_test_syncs_watch(heap);
+	dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	rmem_test_expect_syncs(test, 0, SZ_256K);
+	rmem_test_unmap(test, out);
+	rmem_test_syncs_watch(NULL);
+}
+
+/* Memory outside the linear map, and coherent devices, see no cache maintenance at all */
+static const struct rmem_test_case rmem_test_no_sync_cases[] = {
+	{ "coherent@11000000", "/free-noncoherent" },
+	{ "coherent@11000000", "/coherent-pool" },
+	{ "device-only@17000000", "/free-noncoherent" },
+	{ "restricted@12000000", "/restricted-coherent" },
+	{ "carveout@15000000", "/free" },
+};
+
+KUNIT_ARRAY_PARAM(rmem_test_no_sync_cases, rmem_test_no_sync_cases, rmem_test_case_desc);
+
+static void rmem_test_no_sync(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, c->heap);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct rmem_test_import *import;
+
+	rmem_test_syncs_watch(heap);
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	dma_buf_end_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	rmem_test_unmap(test, import);
+	rmem_test_expect_syncs(test, 0, 0);
+	rmem_test_syncs_watch(NULL);
+}
+
+/* What is wrong with a mapping reaches the importer as it is, and costs nothing */
+static void rmem_test_map_error(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	struct dma_buf *big = rmem_test_alloc(test, heap, SZ_8M);
+	struct dma_buf *fits = rmem_test_alloc(test, heap, SZ_2M);
+	struct rmem_test_import *import = rmem_test_attach(test, big, dev);
+
+	/* 8 MiB do not fit into the 4 MiB that the device bounces through. */
+	import->sgt = dma_buf_map_attachment_unlocked(import->attach, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(import->sgt), -EIO);
+	dma_buf_begin_cpu_access(big, DMA_BIDIRECTIONAL);
+	dma_buf_end_cpu_access(big, DMA_BIDIRECTIONAL);
+
+	rmem_test_data(test, rmem_test_map(test, fits, dev, DMA_BIDIRECTIONAL));
+}
+
+/* An attachment has one table: a second mapping of it would lose the first */
+static void rmem_test_map_twice(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 SZ_64K);
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	struct rmem_test_import *import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	struct sg_table *sgt;
+
+	sgt = dma_buf_map_attachment_unlocked(import->attach, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(sgt), -EBUSY);
+	rmem_test_data(test, import);
+}
+
+/* The memory stays until the last user is gone, whoever that is */
+static void rmem_test_life(struct kunit *test)
+{
+	static const struct rmem_test_case cases[] = {
+		{ "cma@10000000", "/cma-coherent" },
+		{ "coherent@11000000", "/coherent-pool" },
+		{ "restricted@12000000", "/restricted-coherent" },
+		{ "carveout@15000000", "/carveout-user" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rmem_heap *heap = rmem_test_heap(test, cases[i].heap);
+		struct device *dev = rmem_test_device(test, cases[i].dev);
+		struct dma_buf *dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
+		struct rmem_test_import *import;
+
+		KUNIT_ASSERT_FALSE(test, IS_ERR(dmabuf));
+		import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+		/* The importer's own reference; the exporter's user drops his. */
+		get_dma_buf(dmabuf);
+		dma_buf_put(dmabuf);
+		flush_delayed_fput();
+		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap),
+				heap->rmem->size - SZ_1M);
+		rmem_test_data(test, import);
+		dma_buf_put(dmabuf);
+		flush_delayed_fput();
+		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+	}
+}
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Whichever allocation of attach and map fails: an error, and nothing is lost */
+static void rmem_test_failing_map(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, c->heap), SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt = NULL;
+	unsigned int nth, failed = 0;
+
+	for (nth = 1; nth < 100; nth++) {
+		bool injected;
+
+		current->fail_nth = nth;
+		attach = dma_buf_attach(dmabuf, dev);
+		if (!IS_ERR(attach))
+			sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
+		injected = !current->fail_nth;
+		current->fail_nth = 0;
+
+		if (IS_ERR(attach)) {
+			KUNIT_EXPECT_EQ(test, PTR_ERR(attach), -ENOMEM);
+			failed++;
+			continue;
+		}
+		if (IS_ERR(sgt)) {
+			KUNIT_EXPECT_EQ(test, PTR_ERR(sgt), -ENOMEM);
+			failed++;
+		} else {
+			dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
+		}
+		dma_buf_detach(dmabuf, attach);
+		if (!injected)
+			break;
+	}
+	KUNIT_EXPECT_LT(test, nth, 100);
+	KUNIT_EXPECT_GE(test, failed, 2);
+	rmem_test_data(test, rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL));
+}
+
+/* The core WARNs when .vmap fails, so that this calls it itself */
+static void rmem_test_failing_vmap(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "restricted@12000000"),
+						 SZ_1M);
+	unsigned int nth, failed = 0;
+	struct iosys_map map;
+	int ret = -ENOMEM;
+
+	for (nth = 1; nth < 100 && ret; nth++) {
+		dma_resv_lock(dmabuf->resv, NULL);
+		current->fail_nth = nth;
+		ret = dmabuf->ops->vmap(dmabuf, &map);
+		current->fail_nth = 0;
+		if (ret) {
+			failed++;
+			KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+		} else {
+			dmabuf->ops->vunmap(dmabuf, &map);
+		}
+		dma_resv_unlock(dmabuf->resv);
+	}
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_GE(test, failed, 2);
+}
+#endif
+
+static struct kunit_case rmem_heap_import_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_direct, rmem_test_direct_cases_gen_params),
+	KUNIT_CASE(rmem_test_device_only),
+	KUNIT_CASE_PARAM(rmem_test_refused, rmem_test_refused_cases_gen_params),
+	KUNIT_CASE(rmem_test_no_mask),
+	KUNIT_CASE_PARAM(rmem_test_bounced, rmem_test_bounced_cases_gen_params),
+	KUNIT_CASE(rmem_test_small_segments),
+	KUNIT_CASE(rmem_test_boundary),
+	KUNIT_CASE(rmem_test_merged),
+	KUNIT_CASE(rmem_test_same_pool),
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+	KUNIT_CASE(rmem_test_same_pool_ops),
+#endif
+	KUNIT_CASE_PARAM(rmem_test_sync, rmem_test_sync_cases_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_sync_exact, rmem_test_sync_cases_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_no_sync, rmem_test_no_sync_cases_gen_params),
+	KUNIT_CASE(rmem_test_map_error),
+	KUNIT_CASE(rmem_test_map_twice),
+	KUNIT_CASE(rmem_test_life),
+#ifdef CONFIG_FAULT_INJECTION
+	KUNIT_CASE_PARAM(rmem_test_failing_map, rmem_test_direct_cases_gen_params),
+	KUNIT_CASE(rmem_test_failing_vmap),
+#endif
+	{ }
+};
+
+static struct kunit_suite rmem_heap_import_suite = {
+	.name = "rmem_heap_import",
+	.test_cases = rmem_heap_import_cases,
+};
+
+/*
+ * CPU mappings
+ */
+
+static const char * const rmem_test_cpu_heaps[] = {
+	"cma@10000000", "coherent@11000000", "restricted@12000000", "restricted-odd@13010000",
+	"carveout@15000000", "plain@16000000",
+};
+
+static void rmem_test_name_desc(const char * const *name, char *desc)
+{
+	strscpy(desc, *name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_cpu_heaps, rmem_test_cpu_heaps, rmem_test_name_desc);
+
+static struct rmem_heap *rmem_test_cpu_heap(struct kunit *test)
+{
+	return rmem_test_heap(test, *(const char * const *)test->param_value);
+}
+
+/* The physical address of a byte of a buffer */
+static phys_addr_t rmem_test_paddr(const struct rmem_buffer *buf, size_t pos)
+{
+	unsigned int i;
+
+	for (i = 0; i < buf->nr && pos >= buf->extents[i].len; i++)
+		pos -= buf->extents[i].len;
+	return buf->extents[i].paddr + pos;
+}
+
+/* The kernel sees the buffer's own memory, in order, and both mappings are one */
+static void rmem_test_vmap(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M + PAGE_SIZE);
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	struct iosys_map map, again;
+	size_t pos;
+
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &again), 0);
+	KUNIT_EXPECT_PTR_EQ(test, map.vaddr, again.vaddr);
+
+	for (pos = 0; pos < dmabuf->size; pos += PAGE_SIZE) {
+		u32 *mem = map.vaddr + pos;
+
+		*mem = pos + 1;
+		KUNIT_ASSERT_EQ(test, *(u32 *)phys_to_virt(rmem_test_paddr(buf, pos)), pos + 1);
+	}
+	dma_buf_vunmap_unlocked(dmabuf, &again);
+
+	/* Pools outside the linear map have one mapping, of their own type. */
+	if (heap->memory == RMEM_WC)
+		KUNIT_EXPECT_PTR_EQ(test, map.vaddr, buf->vaddr);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	if (heap->memory == RMEM_WC)
+		KUNIT_EXPECT_NOT_NULL(test, buf->vaddr);
+	else
+		KUNIT_EXPECT_NULL(test, buf->vaddr);
+}
+
+static unsigned long rmem_test_mmap(struct dma_buf *dmabuf, size_t len, unsigned long flags,
+				    size_t off)
+{
+	return vm_mmap(dmabuf->file, 0, len, PROT_READ | PROT_WRITE, flags, off);
+}
+
+/* A mapping shows the part of the buffer that its offset and size say */
+static void rmem_test_mmap_offset(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	static const struct {
+		size_t off;
+		size_t len;
+	} maps[] = {
+		{ 0, SZ_1M },
+		{ PAGE_SIZE, SZ_1M - PAGE_SIZE },
+		{ SZ_256K - PAGE_SIZE, 2 * PAGE_SIZE },
+		{ SZ_512K, SZ_256K },
+		{ SZ_1M - PAGE_SIZE, PAGE_SIZE },
+	};
+	unsigned int i;
+	size_t pos;
+	u32 val;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	for (pos = 0; pos < SZ_1M; pos += PAGE_SIZE)
+		*(u32 *)phys_to_virt(rmem_test_paddr(buf, pos)) = pos + 1;
+
+	for (i = 0; i < ARRAY_SIZE(maps); i++) {
+		unsigned long addr = rmem_test_mmap(dmabuf, maps[i].len, MAP_SHARED,
+						    maps[i].off);
+
+		KUNIT_ASSERT_FALSE_MSG(test, IS_ERR_VALUE(addr), "%zx+%zx: %ld", maps[i].off,
+				       maps[i].len, (long)addr);
+		for (pos = 0; pos < maps[i].len; pos += PAGE_SIZE) {
+			u32 __user *mem = (u32 __user *)(addr + pos);
+			size_t at = maps[i].off + pos;
+
+			KUNIT_ASSERT_EQ(test, get_user(val, mem), 0);
+			KUNIT_ASSERT_EQ(test, val, at + 1);
+			KUNIT_ASSERT_EQ(test, put_user(at + 2, mem), 0);
+			KUNIT_ASSERT_EQ(test, *(u32 *)phys_to_virt(rmem_test_paddr(buf, at)),
+					at + 2);
+			KUNIT_ASSERT_EQ(test, put_user(at + 1, mem), 0);
+		}
+		KUNIT_EXPECT_EQ(test, vm_munmap(addr, maps[i].len), 0);
+	}
+}
+
+/* Mappings that would show more than the buffer, or copies of it, are refused */
+static void rmem_test_mmap_refused(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_mmap(dmabuf, SZ_1M + PAGE_SIZE, MAP_SHARED, 0),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, rmem_test_mmap(dmabuf, SZ_1M, MAP_SHARED, PAGE_SIZE), -EINVAL);
+	KUNIT_EXPECT_EQ(test, rmem_test_mmap(dmabuf, PAGE_SIZE, MAP_SHARED, SZ_1M), -EINVAL);
+	KUNIT_EXPECT_EQ(test, rmem_test_mmap(dmabuf, PAGE_SIZE, MAP_SHARED, SZ_1G), -EINVAL);
+	KUNIT_EXPECT_EQ(test, rmem_test_mmap(dmabuf, PAGE_SIZE, MAP_PRIVATE, 0), -EINVAL);
+}
+
+static int rmem_test_count_pte(pte_t *ptep, unsigned long addr, void *data)
+{
+	unsigned int *good = data;
+	pte_t pte = ptep_get(ptep);
+
+	*good += pte_present(pte) && pte_young(pte) && pte_dirty(pte) && pte_write(pte);
+	return 0;
+}
+
+/* The first access of a page takes no fault, and neither does the first write */
+static void rmem_test_mmap_populated(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	unsigned int good = 0;
+	unsigned long addr;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	addr = rmem_test_mmap(dmabuf, SZ_1M, MAP_SHARED, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+
+	mmap_write_lock(current->mm);
+	apply_to_existing_page_range(current->mm, addr, SZ_1M, rmem_test_count_pte, &good);
+	mmap_write_unlock(current->mm);
+	KUNIT_EXPECT_EQ(test, good, SZ_1M >> PAGE_SHIFT);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+}
+
+/* A mapping keeps the buffer alive after its last reference by name is gone */
+static void rmem_test_mmap_life(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
+	unsigned long addr;
+	u32 val = 0;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(dmabuf));
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	addr = rmem_test_mmap(dmabuf, SZ_1M, MAP_SHARED, 0);
+	dma_buf_put(dmabuf);
+	flush_delayed_fput();
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+
+	KUNIT_EXPECT_EQ(test, put_user(42, (u32 __user *)addr), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size - SZ_1M);
+	KUNIT_EXPECT_EQ(test, get_user(val, (u32 __user *)addr), 0);
+	KUNIT_EXPECT_EQ(test, val, 42);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+	flush_delayed_fput();
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+}
+
+static struct kunit_case rmem_heap_cpu_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_vmap, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_mmap_offset, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_mmap_refused, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_mmap_populated, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_mmap_life, rmem_test_cpu_heaps_gen_params),
+	{ }
+};
+
+static struct kunit_suite rmem_heap_cpu_suite = {
+	.name = "rmem_heap_cpu",
+	.test_cases = rmem_heap_cpu_cases,
+};
+
+kunit_test_suites(&rmem_heap_import_suite, &rmem_heap_cpu_suite);
