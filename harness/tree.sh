@@ -77,8 +77,9 @@ base_files() {
 	(
 		cd "$base"
 		if [ -e .git ]; then
-			GIT_OPTIONAL_LOCKS=0 git -c safe.directory='*' -c core.quotePath=false \
-				ls-files -co --exclude-standard
+			export GIT_OPTIONAL_LOCKS=0
+			list() { git -c safe.directory='*' -c core.quotePath=false ls-files "$@" | sort -u; }
+			comm -23 <(list -co --exclude-standard) <(list -d)
 		else
 			find . \( -name '*.o' -o -name '*.a' -o -name '*.ko' -o -name '.*.cmd' \) -prune \
 				-o \( -type f -o -type l \) -printf '%P\n'
@@ -100,9 +101,6 @@ remove_outputs() { # TREE
 	mv "$state/files.new" "$state/files"
 }
 
-# Of the listed files (stdin) those which are not there, as in a checkout with deletions.
-absent() { (cd "$base" && while IFS= read -r f; do [ -e "$f" ] || [ -L "$f" ] || echo "$f"; done); }
-
 # Copies the listed files (stdin) of the pristine source to $1, with the time of copying:
 # whatever was built from the file that was there before is out of date.
 copy_base() {
@@ -118,8 +116,8 @@ if [ "$base_id" != "$(cat "$state/base" 2>/dev/null)" ] || [ ! -d "$tree" ]; the
 	touch "$state/synced"
 	: >"$state/outputs"
 	base_files >"$state/files"
-	absent <"$state/files" >"$state/gone"
-	comm -23 "$state/files" "$state/gone" | copy_base "$tree.new"
+	copy_base "$tree.new" <"$state/files"
+	grep -qx Makefile "$state/files" || die "cannot list the files of $base"
 	[ -z "$KDIR" ] || remove_outputs "$tree.new"
 	mv "$tree.new" "$tree"
 	echo "$base_id" >"$state/base"
@@ -128,19 +126,17 @@ elif [ -n "$KDIR" ]; then
 	touch "$state/synced.new"
 	base_files >"$state/files.new"
 	(cd "$base" && find . -name .git -prune -o \( -type f -o -type l \) \
-		\( -newer "$state/synced" -o -newerct "@$(stat -c %Y "$state/synced")" \) -printf '%P\n') |
+		\( -newer "$state/synced" -o -cnewer "$state/synced" \) -printf '%P\n') |
 		sort >"$state/newer"
 	{
 		comm -13 "$state/files" "$state/files.new"
 		comm -12 "$state/files.new" "$state/newer"
 	} | sort -u >"$state/changed"
 	comm -23 "$state/files" "$state/files.new" >"$state/gone"
-	absent <"$state/changed" >>"$state/gone"
-	sort -u -o "$state/gone" "$state/gone"
 	if [ -s "$state/changed" ] || [ -s "$state/gone" ]; then
 		say "KDIR changed: $(wc -l <"$state/changed") files new or changed, $(wc -l <"$state/gone") gone"
 		(cd "$tree" && xargs -r -d '\n' rm -f) <"$state/gone"
-		comm -23 "$state/changed" "$state/gone" | copy_base "$tree"
+		copy_base "$tree" <"$state/changed"
 	fi
 	mv "$state/files.new" "$state/files"
 	mv "$state/synced.new" "$state/synced"

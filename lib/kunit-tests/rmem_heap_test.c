@@ -7,6 +7,8 @@
 #include <linux/of.h>
 #include <linux/of_platform.h>
 #include <linux/platform_device.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 
 #include "rmem_heap_test.h"
 
@@ -152,3 +154,18 @@ size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap)
 	rmem_test_drain(test, held);
 	return bytes;
 }
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Failures of a task's own can be had, but by default not where it may wait for memory */
+int rmem_test_needs_injection(struct kunit *test)
+{
+	void *mem;
+
+	current->fail_nth = 1;
+	mem = kmalloc(64, GFP_KERNEL);
+	current->fail_nth = 0;
+	if (mem)
+		kunit_skip(test, "first write N to debugfs failslab/ignore-gfp-wait");
+	return 0;
+}
+#endif

@@ -50,6 +50,7 @@ void rmem_test_put(struct kunit *test, struct dma_buf *dmabuf);
 struct rmem_test_held *rmem_test_fill(struct kunit *test, struct rmem_heap *heap);
 void rmem_test_drain(struct kunit *test, struct rmem_test_held *held);
 size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap);
+int rmem_test_needs_injection(struct kunit *test);
 
 #define rmem_test_buf(dmabuf) ((struct rmem_buffer *)(dmabuf)->priv)
 

@@ -317,43 +317,6 @@ static void rmem_test_fragmented(struct kunit *test)
 			heap->rmem->size / 2 - SZ_1M);
 }
 
-#ifdef CONFIG_FAULT_INJECTION
-/* Whichever allocation on the way fails: an error, and nothing is lost */
-static void rmem_test_failing_alloc(struct kunit *test)
-{
-	struct rmem_heap *heap = rmem_test_param_heap(test);
-	size_t before = rmem_test_capacity(test, heap);
-	unsigned int nth, failed = 0;
-	struct dma_buf *dmabuf;
-
-	for (nth = 1; nth < 100; nth++) {
-		current->fail_nth = nth;
-		dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
-		if (current->fail_nth) {
-			/* Nothing was left to fail. */
-			current->fail_nth = 0;
-			break;
-		}
-		/* CMA has a way around some failures. */
-		if (IS_ERR(dmabuf)) {
-			failed++;
-			KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENOMEM);
-		} else {
-			dma_buf_put(dmabuf);
-			flush_delayed_fput();
-		}
-		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
-	}
-	KUNIT_EXPECT_LT(test, nth, 100);
-	KUNIT_EXPECT_GE(test, failed, 2);
-	KUNIT_EXPECT_FALSE(test, IS_ERR(dmabuf));
-	if (!IS_ERR(dmabuf)) {
-		dma_buf_put(dmabuf);
-		flush_delayed_fput();
-	}
-}
-#endif
-
 static struct kunit_case rmem_heap_alloc_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_sizes, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_extents, rmem_test_heaps_gen_params),
@@ -364,9 +327,6 @@ static struct kunit_case rmem_heap_alloc_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_killed, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_churn, rmem_test_heaps_gen_params),
 	KUNIT_CASE(rmem_test_fragmented),
-#ifdef CONFIG_FAULT_INJECTION
-	KUNIT_CASE_PARAM(rmem_test_failing_alloc, rmem_test_heaps_gen_params),
-#endif
 	{ }
 };
 
@@ -606,3 +566,53 @@ static struct kunit_suite rmem_heap_consistency_suite = {
 };
 
 kunit_test_suites(&rmem_heap_alloc_suite, &rmem_heap_consistency_suite);
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Whichever allocation on the way fails: an error, and nothing is lost */
+static void rmem_test_failing_alloc(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	size_t before = rmem_test_capacity(test, heap);
+	unsigned int nth, failed = 0;
+	struct dma_buf *dmabuf;
+
+	for (nth = 1; nth < 100; nth++) {
+		current->fail_nth = nth;
+		dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
+		if (current->fail_nth) {
+			/* Nothing was left to fail. */
+			current->fail_nth = 0;
+			break;
+		}
+		/* CMA has a way around some failures. */
+		if (IS_ERR(dmabuf)) {
+			failed++;
+			KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENOMEM);
+		} else {
+			dma_buf_put(dmabuf);
+			flush_delayed_fput();
+		}
+		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
+	}
+	KUNIT_EXPECT_LT(test, nth, 100);
+	KUNIT_EXPECT_GE(test, failed, 2);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(dmabuf));
+	if (!IS_ERR(dmabuf)) {
+		dma_buf_put(dmabuf);
+		flush_delayed_fput();
+	}
+}
+
+static struct kunit_case rmem_failing_alloc_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_failing_alloc, rmem_test_heaps_gen_params),
+	{ }
+};
+
+static struct kunit_suite rmem_failing_alloc_suite = {
+	.name = "rmem_failing_alloc",
+	.init = rmem_test_needs_injection,
+	.test_cases = rmem_failing_alloc_cases,
+};
+
+kunit_test_suite(rmem_failing_alloc_suite);
+#endif

@@ -628,74 +628,6 @@ static void rmem_test_life(struct kunit *test)
 	}
 }
 
-#ifdef CONFIG_FAULT_INJECTION
-/* Whichever allocation of attach and map fails: an error, and nothing is lost */
-static void rmem_test_failing_map(struct kunit *test)
-{
-	const struct rmem_test_case *c = test->param_value;
-	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, c->heap), SZ_1M);
-	struct device *dev = rmem_test_device(test, c->dev);
-	struct dma_buf_attachment *attach;
-	struct sg_table *sgt = NULL;
-	unsigned int nth, failed = 0;
-
-	for (nth = 1; nth < 100; nth++) {
-		bool injected;
-
-		current->fail_nth = nth;
-		attach = dma_buf_attach(dmabuf, dev);
-		if (!IS_ERR(attach))
-			sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
-		injected = !current->fail_nth;
-		current->fail_nth = 0;
-
-		if (IS_ERR(attach)) {
-			KUNIT_EXPECT_EQ(test, PTR_ERR(attach), -ENOMEM);
-			failed++;
-			continue;
-		}
-		if (IS_ERR(sgt)) {
-			KUNIT_EXPECT_EQ(test, PTR_ERR(sgt), -ENOMEM);
-			failed++;
-		} else {
-			dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
-		}
-		dma_buf_detach(dmabuf, attach);
-		if (!injected)
-			break;
-	}
-	KUNIT_EXPECT_LT(test, nth, 100);
-	KUNIT_EXPECT_GE(test, failed, 2);
-	rmem_test_data(test, rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL));
-}
-
-/* The core WARNs when .vmap fails, so that this calls it itself */
-static void rmem_test_failing_vmap(struct kunit *test)
-{
-	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "restricted@12000000"),
-						 SZ_1M);
-	unsigned int nth, failed = 0;
-	struct iosys_map map;
-	int ret = -ENOMEM;
-
-	for (nth = 1; nth < 100 && ret; nth++) {
-		dma_resv_lock(dmabuf->resv, NULL);
-		current->fail_nth = nth;
-		ret = dmabuf->ops->vmap(dmabuf, &map);
-		current->fail_nth = 0;
-		if (ret) {
-			failed++;
-			KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
-		} else {
-			dmabuf->ops->vunmap(dmabuf, &map);
-		}
-		dma_resv_unlock(dmabuf->resv);
-	}
-	KUNIT_EXPECT_EQ(test, ret, 0);
-	KUNIT_EXPECT_GE(test, failed, 2);
-}
-#endif
-
 static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_direct, rmem_test_direct_cases_gen_params),
 	KUNIT_CASE(rmem_test_device_only),
@@ -715,10 +647,6 @@ static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE(rmem_test_map_error),
 	KUNIT_CASE(rmem_test_map_twice),
 	KUNIT_CASE(rmem_test_life),
-#ifdef CONFIG_FAULT_INJECTION
-	KUNIT_CASE_PARAM(rmem_test_failing_map, rmem_test_direct_cases_gen_params),
-	KUNIT_CASE(rmem_test_failing_vmap),
-#endif
 	{ }
 };
 
@@ -922,3 +850,88 @@ static struct kunit_suite rmem_heap_cpu_suite = {
 };
 
 kunit_test_suites(&rmem_heap_import_suite, &rmem_heap_cpu_suite);
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Whichever allocation of attach and map fails: an error, and nothing is lost */
+static void rmem_test_failing_map(struct kunit *test)
+{
+	const struct rmem_test_case *c = test->param_value;
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, c->heap), SZ_1M);
+	struct device *dev = rmem_test_device(test, c->dev);
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt = NULL;
+	unsigned int nth, failed = 0;
+
+	for (nth = 1; nth < 100; nth++) {
+		bool injected;
+
+		current->fail_nth = nth;
+		attach = dma_buf_attach(dmabuf, dev);
+		if (!IS_ERR(attach))
+			sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
+		injected = !current->fail_nth;
+		current->fail_nth = 0;
+
+		if (IS_ERR(attach)) {
+			KUNIT_EXPECT_EQ(test, PTR_ERR(attach), -ENOMEM);
+			failed++;
+			continue;
+		}
+		if (IS_ERR(sgt)) {
+			KUNIT_EXPECT_EQ(test, PTR_ERR(sgt), -ENOMEM);
+			failed++;
+		} else {
+			dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
+		}
+		dma_buf_detach(dmabuf, attach);
+		if (!injected)
+			break;
+	}
+	KUNIT_EXPECT_LT(test, nth, 100);
+	KUNIT_EXPECT_GE(test, failed, 2);
+	rmem_test_data(test, rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL));
+}
+
+/* The core WARNs when .vmap fails, so that this calls it itself */
+static void rmem_test_failing_vmap(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "restricted@12000000"),
+						 SZ_1M);
+	unsigned int nth, failed = 0;
+	struct iosys_map map;
+	bool injected = true;
+	int ret = -ENOMEM;
+
+	for (nth = 1; nth < 100 && injected; nth++) {
+		dma_resv_lock(dmabuf->resv, NULL);
+		current->fail_nth = nth;
+		ret = dmabuf->ops->vmap(dmabuf, &map);
+		injected = !current->fail_nth;
+		current->fail_nth = 0;
+		/* There is a way around some failures. */
+		if (ret) {
+			failed++;
+			KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+		} else {
+			dmabuf->ops->vunmap(dmabuf, &map);
+		}
+		dma_resv_unlock(dmabuf->resv);
+	}
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_GE(test, failed, 2);
+}
+
+static struct kunit_case rmem_failing_map_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_failing_map, rmem_test_direct_cases_gen_params),
+	KUNIT_CASE(rmem_test_failing_vmap),
+	{ }
+};
+
+static struct kunit_suite rmem_failing_map_suite = {
+	.name = "rmem_failing_map",
+	.init = rmem_test_needs_injection,
+	.test_cases = rmem_failing_map_cases,
+};
+
+kunit_test_suite(rmem_failing_map_suite);
+#endif

@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: boots.sh    boots with trees and parameters out of the ordinary. Prints TAP.
+#
+# Which heaps there are is seen by a program of its own; what the kernel says is read off
+# the console.
+. "$(dirname "$0")/lib.sh"
+
+dir=$build/boots
+n=0 bad=0
+mkdir -p "$dir"
+
+result() { # STATUS NAME CONSOLE
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - $2 (${3#"$root/"})"
+		grep -E '^(rmem_heap|heap|rmem-heap-check): ' "$3" | sed 's/^/# /' || true
+	fi
+}
+
+# boot NAME MEM DTS-OR-EMPTY INITRD PARAMETERS: sets console
+boot() {
+	local name=$1 mem=$2 dts=$3 initrd=$4 dtb=
+	console=$dir/$name.log
+	if [ -n "$dts" ]; then
+		dtb=$dir/$name.dtb
+		dtc -q -f -I dts -O dtb -o "$dtb" "$dts"
+	fi
+	MEM=$mem DTB=$dtb INITRD=$initrd APPEND=$5 TIMEOUT=180 \
+		"$root/harness/boot.sh" >"$console" 2>&1 </dev/null || true
+	rc=0
+	"$root/harness/reports.sh" "$console" >>"$console.reports" || rc=1
+	result $rc "$name: no report" "$console"
+}
+
+says() { # NAME REGEX
+	rc=0
+	grep -qE "$2" "$console" || rc=1
+	result $rc "$1: says $2" "$console"
+}
+
+# The heaps that there must be, and no other
+heaps() { # NAME HEAP...
+	local name=$1 have
+	shift
+	have=$(sed -n 's/^heap: //p' "$console" | tr -d '\r' | sort | xargs)
+	rc=0
+	[ "$have" = "$(printf '%s\n' "$@" | sort | xargs)" ] &&
+		grep -q '^heaps: done' "$console" || rc=1
+	result $rc "$name: heaps are: $*" "$console"
+}
+
+"$root/harness/deps.sh" gcc libc6-dev device-tree-compiler
+gcc -static -O2 -Wall -Wextra -Werror -o "$dir/list" "$root/harness/check/list-init.c"
+"$root/harness/check/initrd.sh" "$dir/list.cpio" init="$dir/list" >/dev/null
+"$root/harness/check/initrd.sh" "$dir/check.cpio" >/dev/null
+trees=$root/harness/dts
+
+# A tree that this project's table was not written for, used for real
+boot "another tree" 512M "$trees/other.dts" "$dir/check.cpio" ""
+says "another tree" '^rmem-heap-check: [1-9][0-9]* passed, 0 failed'
+boot "another tree, heaps" 512M "$trees/other.dts" "$dir/list.cpio" ""
+heaps "another tree, heaps" system default_cma_region linux,cma audio@a0c3000 vm@b012000 \
+	scratch@c001000
+
+# Nothing reserved, nothing said
+boot "no tree" 256M "" "$dir/list.cpio" ""
+heaps "no tree" system
+rc=0
+! grep -q 'rmem_heap' "$console" || rc=1
+result $rc "no tree: not a word" "$console"
+cat >"$dir/bare.dts" <<-'END'
+	/dts-v1/;
+	/ { #address-cells = <2>; #size-cells = <2>; compatible = "linux,um"; };
+END
+boot "no regions" 256M "$dir/bare.dts" "$dir/list.cpio" ""
+heaps "no regions" system
+rc=0
+! grep -q 'rmem_heap: ' "$console" || rc=1
+result $rc "no regions: not a word" "$console"
+boot "no regions, a name" 256M "$dir/bare.dts" "$dir/list.cpio" "rmem_heap.export=x@1"
+says "no regions, a name" '^rmem_heap: export=x@1: there is no such reserved-memory region'
+
+# What the administrator says
+run=$trees/run.dts
+boot "default" 1G "$run" "$dir/list.cpio" ""
+heaps "default" system video@10000000 camera vram@14000000 guest@18000000 \
+	ecc-off@20000000 dsp@24000000
+says "default" '^rmem_heap: fpga@1c000000: owned, 65536 KiB, not exported: /accel refers to it'
+boot "exact names" 1G "$run" "$dir/list.cpio" \
+	"rmem_heap.export=fpga@1c000000:modem@2c000000 rmem_heap.export=ramoops@29000000"
+heaps "exact names" system video@10000000 camera vram@14000000 guest@18000000 \
+	ecc-off@20000000 dsp@24000000 fpga@1c000000 modem@2c000000 ramoops@29000000
+says "exact names" '^rmem_heap: ramoops@29000000: exported although it belongs to the driver of ramoops'
+boot "all pools" 1G "$run" "$dir/list.cpio" "rmem_heap.export=*"
+heaps "all pools" system video@10000000 camera vram@14000000 guest@18000000 \
+	ecc-off@20000000 dsp@24000000 bounce@28000000
+boot "held back" 1G "$run" "$dir/list.cpio" \
+	"rmem_heap.export=!video@10000000:*:!guest@18000000:!dsp@24000000"
+heaps "held back" system camera vram@14000000 ecc-off@20000000 bounce@28000000
+boot "held back by its alias" 512M "$trees/other.dts" "$dir/list.cpio" \
+	"rmem_heap.export=!linux,cma"
+heaps "held back by its alias" system audio@a0c3000 vm@b012000 scratch@c001000
+boot "unknown names" 1G "$run" "$dir/list.cpio" "rmem_heap.export=video:modem@2c000000:,x"
+says "unknown names" '^rmem_heap: export=video: there is no such reserved-memory region'
+says "unknown names" '^rmem_heap: export=,x: there is no such reserved-memory region'
+says "unknown names" '^rmem_heap: export=: known is video@10000000'
+boot "what cannot be exported" 1G "$run" "$dir/list.cpio" \
+	"rmem_heap.export=odd@2a100000:spare@2b000000"
+says "what cannot be exported" '^rmem_heap: odd@2a100000: cannot export it: base and size of a CMA area must be multiples of 4096 KiB'
+says "what cannot be exported" '^rmem_heap: spare@2b000000: cannot export it: its status'
+
+boot "too many lists" 1G "$run" "$dir/list.cpio" "$(printf 'rmem_heap.export=x %.0s' {1..17})"
+says "too many lists" "rmem_heap: export=x: more than 16 times"
+
+echo "1..$n"
+exit $((bad != 0))

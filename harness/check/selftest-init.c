@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /init for a boot that runs the kernel's own dma-buf heaps selftest, /selftest, and powers off.
+ *
+ * The selftest walks all heaps and maps their buffers, so heaps of device-only memory are hidden
+ * from it. Prints "selftest: exit N", or "selftest: signal N".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REGIONS		"/sys/kernel/debug/rmem_heap/regions"
+
+static void mount_on(const char *type, const char *dir)
+{
+	mkdir(dir, 0755);
+	if (mount(type, dir, type, 0, NULL) && errno != EBUSY)
+		printf("selftest: mount %s on %s: %s\n", type, dir, strerror(errno));
+}
+
+/* Lines are: name, mode, allocator, size, memory, ..., separated by tabs. */
+static void hide_device_only(void)
+{
+	char *line = NULL, *rest, *name, *memory;
+	char path[4096];
+	size_t room = 0;
+	FILE *f;
+	int i;
+
+	f = fopen(REGIONS, "r");
+	if (!f) {
+		printf("selftest: no %s, all heaps are tested\n", REGIONS);
+		return;
+	}
+	while (getline(&line, &room, f) > 0) {
+		rest = line;
+		name = strsep(&rest, "\t");
+		memory = NULL;
+		for (i = 0; i < 4; i++)
+			memory = strsep(&rest, "\t");
+		if (!memory || strcmp(memory, "device-only"))
+			continue;
+		snprintf(path, sizeof(path), "/dev/dma_heap/%s", name);
+		if (!unlink(path))
+			printf("selftest: %s is device-only: left out\n", name);
+	}
+	free(line);
+	fclose(f);
+}
+
+int main(void)
+{
+	int status = 0, fd;
+	pid_t pid;
+
+	mount_on("devtmpfs", "/dev");
+	fd = open("/dev/console", O_RDWR);
+	if (fd >= 0) {
+		dup2(fd, 0);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		if (fd > 2)
+			close(fd);
+	}
+	mount_on("proc", "/proc");
+	mount_on("sysfs", "/sys");
+	mount_on("debugfs", "/sys/kernel/debug");
+	mount_on("tmpfs", "/tmp");
+	hide_device_only();
+	fflush(stdout);
+
+	pid = fork();
+	if (!pid) {
+		/* Buffers that the selftest leaks end with it; hangs end too. */
+		alarm(300);
+		execl("/selftest", "/selftest", (char *)NULL);
+		printf("selftest: exec: %s\n", strerror(errno));
+		fflush(stdout);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		printf("selftest: fork: %s\nselftest: exit 127\n", strerror(errno));
+	else if (WIFSIGNALED(status))
+		printf("selftest: signal %d\n", WTERMSIG(status));
+	else
+		printf("selftest: exit %d\n", WEXITSTATUS(status));
+	fflush(stdout);
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}

@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# usage: reports.sh CONSOLE...    print what the kernel complained about on a console
+#
+# Exit status 1 if there is anything: warnings, bugs, sanitizers, lockdep, DMA debugging,
+# leaks, duplicate names in sysfs. Injected failures announce themselves and are none.
+set -eu
+
+! grep -nE -A 12 \
+	-e 'WARNING:|BUG:|BUG at|KASAN|UBSAN|Oops|Kernel panic|general protection' \
+	-e 'INFO: (possible|task|rcu)|possible (circular|recursive)|suspicious RCU' \
+	-e 'DMA-API: .*(overlap|device driver|leak)|unreferenced object' \
+	-e 'kmemleak: [1-9][0-9]* new|cannot create duplicate filename|sleeping function' \
+	"$@"

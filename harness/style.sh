@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: style.sh    what the kernel asks of new code: checkpatch --strict, sparse, W=1 and
+# kernel-doc, without a word from any of them. Prints TAP.
+. "$(dirname "$0")/lib.sh"
+
+tree=$build/tree
+log=$build/test/style.out
+n=0 bad=0
+mkdir -p "$build/test"
+
+# check NAME COMMAND...: it succeeds and says nothing
+check() {
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@" >"$log" 2>&1 </dev/null && [ ! -s "$log" ]; then
+		echo "ok $n - $name"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - $name"
+		sed 's/^/# /' "$log" | head -n 40
+	fi
+}
+
+checkpatch() { perl "$tree/scripts/checkpatch.pl" --root="$tree" --strict --no-summary -q "$@"; }
+
+cd "$root"
+mapfile -t sources < <(git ls-files -co --exclude-standard '*.c' '*.h' |
+	grep -E '^(kernel|include|lib|tools|drivers|samples)/')
+
+# No maintainer's name is made up for commits that are not sent yet, and the patches add
+# no files.
+for f in "${sources[@]}"; do
+	check "checkpatch $f" checkpatch -f "$f"
+done
+for f in patches/*.patch; do
+	check "checkpatch $f" checkpatch --no-signoff "$f"
+done
+
+# The compiler's warnings of W=1 and sparse's on our objects, built again for that.
+objects=()
+for f in "${sources[@]}"; do
+	case $f in
+	kernel/*.c|lib/*.c) objects+=("${f%.c}.o") ;;
+	esac
+done
+make_quiet() {
+	local out=$build/style
+	mkdir -p "$out"
+	if ! cmp -s "$build/um/.config" "$out/config.in"; then
+		cp "$build/um/.config" "$out/.config"
+		make -s -C "$tree" O="$out" ARCH=um olddefconfig prepare >/dev/null || return 1
+		cp "$build/um/.config" "$out/config.in"
+	fi
+	# C=2 checks what need not be built; W=1 changes the command line, which builds.
+	(cd "$out" && rm -f "${objects[@]}")
+	make -s -C "$tree" O="$out" ARCH=um -j"$(nproc)" "$@" "${objects[@]}" 2>&1 |
+		grep -E 'warning|error' | grep -E "$(IFS='|'; echo "${sources[*]}")" || true
+	# Objects that were not built have failed for another reason.
+	(cd "$out" && ls "${objects[@]}" >/dev/null)
+}
+check "W=1" make_quiet W=1
+check "sparse" make_quiet C=2 CHECK="sparse -Wno-unknown-attribute"
+
+# Everything public is documented, and what is documented is so completely.
+for f in include/linux/rmem_heap.h kernel/dma/rmem_heap*.[ch]; do
+	check "kernel-doc $f" "$tree/scripts/kernel-doc" -none -Wall -Werror "$f"
+done
+undocumented() {
+	local f name
+	for f in kernel/dma/*.c; do
+		sed -n 's/^EXPORT_SYMBOL[_A-Z]*(\([a-z_]*\).*/\1/p' "$f" | while read -r name; do
+			grep -q "^ \* $name() - " "$f" || echo "$f: $name"
+		done
+	done
+}
+check "kernel-doc for every exported function" undocumented
+
+echo "1..$n"
+exit $((bad != 0))

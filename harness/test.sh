@@ -1,0 +1,158 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: test.sh [all]    run the tests; `all` adds those that take long
+#
+# Every suite prints TAP lines, "ok N - name" and "not ok N - name"; what they say is
+# counted. The last line is the verdict: N passed, N failed, N skipped. Logs are in
+# build/test.
+. "$(dirname "$0")/lib.sh"
+
+all=${1:-}
+logs=$build/test
+tree=$build/tree
+export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000'
+passed=0 failed=0 skipped=0
+mkdir -p "$logs"
+
+# Skips that are expected, with the reason. Any other is a failure.
+known_skips() {
+	# The selftest's import through vgem: there is no DRM in this kernel, and vgem 7.3
+	# does not map what it imports anyway. Our own consumers import instead.
+	grep -vE 'Could not open vgem'
+}
+
+# count LOG: adds up the TAP lines of a log; those of subtests count, their sums do not
+count() {
+	local ok bad skip odd
+	# A line with subtests before it repeats them: KUnit indents by four.
+	awk '
+	{ match($0, /^ */); depth = RLENGTH }
+	/^ *(not )?ok [0-9]+/ {
+		if (depth < deepest) { deepest = depth; if ($0 !~ /SKIP/) next }
+		deepest = depth
+		print
+	}
+	/^ *(# Subtest|KTAP version)/ { deepest = depth }
+	' "$1" >"$1.tap"
+	skip=$(grep -cE '^ *ok .*# *SKIP' "$1.tap" || true)
+	ok=$(($(grep -cE '^ *ok ' "$1.tap" || true) - skip))
+	bad=$(grep -cE '^ *not ok ' "$1.tap" || true)
+	odd=$(grep -E '^ *ok .*# *SKIP' "$1.tap" | known_skips | grep -c . || true)
+	passed=$((passed + ok)) failed=$((failed + bad + odd)) skipped=$((skipped + skip - odd))
+	grep -E '^ *not ok ' "$1.tap" | head -n 20 || true
+	[ "$odd" = 0 ] || { echo "skipped for no known reason:"; grep -E '# *SKIP' "$1.tap" | known_skips; }
+	say "  $ok passed, $((bad + odd)) failed, $((skip - odd)) skipped"
+}
+
+# A case with no TAP of its own: its command's exit status
+one() { # NAME COMMAND...
+	local name=$1 log
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$name").log
+	shift
+	say "$name"
+	if "$@" >"$log" 2>&1 </dev/null; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not ok - $name (${log#"$root/"}):"
+		tail -n 25 "$log"
+	fi
+}
+
+# A suite that prints TAP; one that prints none, or fails without saying where, failed
+suite() { # NAME COMMAND...
+	local name=$1 log rc=0 before=$((passed + failed + skipped)) bad=$failed
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$name").log
+	shift
+	say "$name"
+	"$@" >"$log" 2>&1 </dev/null || rc=$?
+	count "$log"
+	if [ $((passed + failed + skipped)) = "$before" ] ||
+	   { [ $rc != 0 ] && [ "$bad" = "$failed" ]; }; then
+		failed=$((failed + 1))
+		echo "not ok - $name ended with status $rc (${log#"$root/"}):"
+		tail -n 25 "$log"
+	fi
+}
+
+dtb() { dtc -q -f -I dts -O dtb -o "$logs/$2.dtb" "$1"; }
+
+# kunit NAME VARIANT DTB FILTER [PARAMETER...]
+kunit() {
+	local variant=$2 dtb=$3 filter=$4 log console
+	console=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$1").log
+	suite "$1" kunit_boot "$variant" "$dtb" "$filter" "${@:5}"
+	one "$1: no report" "$root/harness/reports.sh" "$console"
+}
+kunit_boot() {
+	local variant=$1 dtb=$2 filter=$3 arg
+	shift 3
+	local args=()
+	for arg; do args+=(--kernel_args "$arg"); done
+	"$tree/tools/testing/kunit/kunit.py" exec --build_dir="$build/um${variant:+-$variant}" \
+		--raw_output=all --timeout=600 ${dtb:+--kernel_args "dtb=$dtb"} "${args[@]}" "$filter"
+}
+
+# The suites on the device tree that they are written for, and the rules on other trees
+kunit_all() { # VARIANT
+	local v=$1 n
+	kunit "KUnit${v:+ $v}" "$v" "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
+	kunit "KUnit regions${v:+ $v}, hostile tree" "$v" "$logs/hostile.dtb" 'rmem_heap_regions*'
+	for n in 64 70; do
+		kunit "KUnit regions${v:+ $v}, $n regions" "$v" "$logs/many$n.dtb" 'rmem_heap_regions*'
+	done
+}
+
+# The kernel's own selftest on every CPU-visible heap
+selftest() { # VARIANT
+	local console=$logs/selftest${1:+-$1}.log
+	MEM=1G DTB=$build/run/run.dtb INITRD=$logs/selftest.cpio TIMEOUT=600 \
+		APPEND="rmem_heap.export=fpga@1c000000" \
+		"$root/harness/boot.sh" $1 2>&1 | tee "$console"
+	grep -q '^selftest: exit 0' "$console" && "$root/harness/reports.sh" "$console"
+}
+
+# What is not on any list boots and works the same
+foreign_tree() {
+	"$root/harness/check/initrd.sh" "$logs/run.cpio"
+	dtb "$root/harness/dts/other.dts" other
+	MEM=512M DTB=$logs/other.dtb INITRD=$logs/run.cpio TIMEOUT=300 \
+		"$root/harness/boot.sh" 2>&1 | tee "$logs/other.log"
+	grep -q '^rmem-heap-check: [1-9][0-9]* passed, 0 failed' "$logs/other.log" &&
+		"$root/harness/reports.sh" "$logs/other.log"
+}
+
+cd "$root"
+say "the kernel"
+make -s kernel TARGET=um
+"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler sparse python3
+dtb lib/kunit-tests/rmem_heap_test.dts test
+dtb lib/kunit-tests/rmem_heap_hostile.dts hostile
+sed -i 's/twin-b@/twin-a@/g' "$logs/hostile.dtb"
+for n in 64 70; do
+	harness/dts-gen/many.sh $n >"$logs/many$n.dts"
+	dtb "$logs/many$n.dts" many$n
+done
+harness/check/selftest.sh
+harness/check/initrd.sh "$logs/selftest.cpio" init=build/selftest/init \
+	selftest=build/selftest/dmabuf-heap
+
+suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
+suite "binding" harness/bindings/check.sh
+kunit_all ""
+suite "make run" harness/run-tap.sh
+suite "boots of odd kinds" harness/boots.sh
+suite "selftest" selftest ""
+
+say "the debug kernel"
+make -s kernel TARGET=um DEBUG=1
+kunit_all debug
+suite "make run, debug kernel" harness/run-tap.sh debug
+suite "selftest, debug kernel" selftest debug
+
+if [ "$all" = all ]; then
+	one "kunit.py run, from its own configuration" harness/kunit-run.sh
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,957 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit suites of RMEM_HEAP: which regions there are, what they are taken for, who gets a
+ * heap, and who finds it.
+ *
+ * rmem_heap_regions runs on any device tree whose regions all have test,expect: their
+ * kind, who exported them ("-" for nobody), and a part of the reason for the kind or for
+ * having no heap. rmem_heap_lookup needs rmem_heap_test.dts, the others no device tree.
+ */
+
+#include <kunit/device.h>
+#include <kunit/test.h>
+#include <linux/cma.h>
+#include <linux/dma-heap.h>
+#include <linux/libfdt.h>
+#include <linux/limits.h>
+#include <linux/mm.h>
+#include <linux/of.h>
+#include <linux/of_address.h>
+#include <linux/of_fdt.h>
+#include <linux/of_platform.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/platform_device.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/string_helpers.h>
+
+#include <asm/sections.h>
+
+#include "rmem_heap_test.h"
+
+MODULE_IMPORT_NS("DMA_BUF_HEAP");
+
+/* The regions of the tree that was booted with */
+
+static const void *regions_gen_params(struct kunit *test, const void *prev, char *desc)
+{
+	const struct rmem_heap *heap = prev;
+
+	heap = heap ? list_next_entry(heap, list) :
+		      list_first_entry(&rmem_heaps, struct rmem_heap, list);
+	if (list_entry_is_head(heap, &rmem_heaps, list))
+		return NULL;
+
+	strscpy(desc, heap->name, KUNIT_PARAM_DESC_SIZE);
+	return heap;
+}
+
+static const char *regions_kind(const struct rmem_heap *heap)
+{
+	static const char * const modes[] = {
+		[RMEM_HEAP_CMA] = "cma",
+		[RMEM_HEAP_COHERENT] = "coherent",
+		[RMEM_HEAP_RESTRICTED] = "restricted",
+		[RMEM_HEAP_CARVEOUT] = "carveout",
+	};
+	static const char * const verdicts[] = {
+		[RMEM_OWNED] = "owned",
+		[RMEM_DISABLED] = "disabled",
+		[RMEM_REFUSED] = "refused",
+	};
+
+	if (heap->verdict == RMEM_FREE || heap->exported_by)
+		return modes[heap->mode];
+	return verdicts[heap->verdict];
+}
+
+/* A list that lost a node would pass all the other tests. */
+static void regions_complete(struct kunit *test)
+{
+	struct device_node *parent = of_find_node_by_path("/reserved-memory");
+	const struct rmem_heap *heap;
+	int left = of_get_child_count(parent);
+
+	of_node_put(parent);
+	KUNIT_EXPECT_GT_MSG(test, left, 0, "boot with a device tree that has regions");
+
+	list_for_each_entry(heap, &rmem_heaps, list) {
+		KUNIT_EXPECT_STREQ(test, heap->name, kbasename(heap->of_node->full_name));
+		left--;
+	}
+	KUNIT_EXPECT_EQ(test, left, 0);
+}
+
+static void regions_expected(struct kunit *test)
+{
+	const struct rmem_heap *heap = test->param_value;
+	const char *kind, *exported_by, *reason;
+
+	KUNIT_ASSERT_EQ_MSG(test, 0, of_property_read_string_index(heap->of_node, "test,expect",
+								   0, &kind),
+			    "%s: say in test,expect what must become of it", heap->name);
+	KUNIT_ASSERT_EQ(test, 0, of_property_read_string_index(heap->of_node, "test,expect", 1,
+							       &exported_by));
+	KUNIT_EXPECT_STREQ(test, kind, regions_kind(heap));
+	KUNIT_EXPECT_STREQ(test, exported_by, heap->exported_by ?: "-");
+
+	if (of_property_read_string_index(heap->of_node, "test,expect", 2, &reason))
+		return;
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(heap->reason, reason), "reason is: %s",
+				  heap->reason);
+}
+
+static bool regions_in_fdt(const void *ptr)
+{
+	return ptr >= initial_boot_params &&
+	       ptr < initial_boot_params + fdt_totalsize(initial_boot_params);
+}
+
+/* The name is the node's, at an address that is nobody else's. */
+static void regions_name(struct kunit *test)
+{
+	const struct rmem_heap *heap = test->param_value;
+	const char *node_name = kbasename(heap->of_node->full_name);
+	const char *name;
+
+	if (!heap->exported_by)
+		return;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, heap->heap);
+	name = dma_heap_get_name(heap->heap);
+	KUNIT_EXPECT_STREQ(test, name, node_name);
+	KUNIT_EXPECT_PTR_NE(test, name, node_name);
+	KUNIT_EXPECT_FALSE(test, regions_in_fdt(name));
+	if (heap->mode == RMEM_HEAP_CMA)
+		KUNIT_EXPECT_PTR_NE(test, name, cma_get_name(heap->rmem->priv));
+}
+
+/* The entry is the one of this node, and nobody else has any of its memory. */
+static void regions_memory(struct kunit *test)
+{
+	const struct rmem_heap *heap = test->param_value, *other;
+	const struct reserved_mem *rmem = heap->rmem;
+	struct resource res;
+	u64 base, size;
+
+	if (!heap->exported_by)
+		return;
+
+	KUNIT_ASSERT_NOT_NULL(test, rmem);
+	KUNIT_EXPECT_GT(test, rmem->size, 0);
+	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(rmem->base | rmem->size));
+	if (!of_property_read_reg(heap->of_node, 0, &base, &size)) {
+		KUNIT_EXPECT_EQ(test, rmem->base, base);
+		KUNIT_EXPECT_EQ(test, rmem->size, size);
+	} else if (!of_property_read_u64(heap->of_node, "size", &size)) {
+		KUNIT_EXPECT_EQ(test, rmem->size, size);
+	}
+
+	KUNIT_EXPECT_FALSE(test, rmem->base < __pa(_end) &&
+				 __pa(_stext) < rmem->base + rmem->size);
+
+	resource_set_range(&res, rmem->base, rmem->size);
+	list_for_each_entry(other, &rmem_heaps, list) {
+		struct resource other_res;
+
+		if (other == heap || !other->rmem || !other->rmem->size)
+			continue;
+		resource_set_range(&other_res, other->rmem->base, other->rmem->size);
+		KUNIT_EXPECT_FALSE_MSG(test, resource_overlaps(&res, &other_res),
+				       "it overlaps %s", other->name);
+	}
+
+	if (heap->memory == RMEM_LINEAR && heap->mode != RMEM_HEAP_CMA) {
+		phys_addr_t pos, free = 0;
+
+		for (pos = rmem->base; pos < rmem->base + rmem->size; pos += PAGE_SIZE)
+			if (!PageReserved(phys_to_page(pos)))
+				free += PAGE_SIZE;
+		KUNIT_EXPECT_EQ_MSG(test, free, 0, "the page allocator has some of it");
+	}
+}
+
+/* The pool behind the heap is the one that a device of the region gets. */
+static void regions_pool(struct kunit *test)
+{
+	const struct rmem_heap *heap = test->param_value;
+
+	if (!heap->exported_by)
+		return;
+
+	KUNIT_ASSERT_PTR_EQ(test, heap->pool, rmem_pool_for(heap->mode));
+	if (heap->mode == RMEM_HEAP_CARVEOUT) {
+		KUNIT_EXPECT_NULL(test, heap->dev);
+		KUNIT_EXPECT_NULL(test, heap->rmem->priv);
+		return;
+	}
+
+	KUNIT_ASSERT_NOT_NULL(test, heap->dev);
+	KUNIT_EXPECT_NOT_NULL(test, heap->rmem->priv);
+	KUNIT_EXPECT_PTR_EQ(test, heap->pool->assigned(heap->dev), heap->rmem->priv);
+}
+
+/* Is there a device that the core may have assigned the region to? */
+static bool regions_has_device(const struct rmem_heap *heap)
+{
+	struct platform_device *pdev;
+	struct device_node *np, *target;
+	bool bound = false;
+	int i;
+
+	for_each_node_with_property(np, "memory-region") {
+		for (i = 0; (target = of_parse_phandle(np, "memory-region", i)); i++) {
+			of_node_put(target);
+			if (target != heap->of_node)
+				continue;
+			pdev = of_find_device_by_node(np);
+			if (pdev)
+				bound |= !!pdev->dev.driver;
+			platform_device_put(pdev);
+		}
+	}
+	return bound;
+}
+
+/* Looking at a region that nobody exports, or failing to export it, leaves no trace. */
+static void regions_untouched(struct kunit *test)
+{
+	const struct rmem_heap *heap = test->param_value;
+
+	if (heap->exported_by)
+		return;
+
+	KUNIT_EXPECT_NULL(test, heap->heap);
+	KUNIT_EXPECT_NULL(test, heap->dev);
+	KUNIT_EXPECT_NULL(test, heap->gen_pool);
+	KUNIT_EXPECT_NULL(test, heap->vaddr);
+	KUNIT_EXPECT_NE_MSG(test, heap->reason[0], '\0', "nobody is told why");
+
+	/* The core makes CMA areas at boot, the other pools for their first device. */
+	if (heap->rmem && heap->mode != RMEM_HEAP_CMA && !regions_has_device(heap))
+		KUNIT_EXPECT_NULL(test, heap->rmem->priv);
+}
+
+static struct kunit_case rmem_heap_regions_cases[] = {
+	KUNIT_CASE(regions_complete),
+	KUNIT_CASE_PARAM(regions_expected, regions_gen_params),
+	KUNIT_CASE_PARAM(regions_name, regions_gen_params),
+	KUNIT_CASE_PARAM(regions_memory, regions_gen_params),
+	KUNIT_CASE_PARAM(regions_pool, regions_gen_params),
+	KUNIT_CASE_PARAM(regions_untouched, regions_gen_params),
+	{}
+};
+
+static struct kunit_suite rmem_heap_regions_suite = {
+	.name = "rmem_heap_regions",
+	.test_cases = rmem_heap_regions_cases,
+};
+
+/* rmem_heap_judge(), on trees that the core never saw */
+
+#define JUDGE_BASE	0x10000000ULL
+#define JUDGE_SIZE	0x400000ULL
+#define JUDGE_PHANDLE	0x22
+#define JUDGE_OTHER	0x33
+
+enum judge_reg {
+	JUDGE_REG,
+	JUDGE_REG_NONE,
+	JUDGE_REG_SHORT,
+	JUDGE_DYNAMIC,
+};
+
+enum judge_entry {
+	JUDGE_NO_ENTRY,
+	JUDGE_ENTRY_WITHOUT_OPS,
+	JUDGE_ENTRY,
+};
+
+/**
+ * struct judge_case - a region, and what it must be taken for
+ * @name: what is special about it
+ * @compatible: of its node
+ * @flags: boolean properties of its node
+ * @status: of its node, NULL for none
+ * @iommu_addresses: has them
+ * @no_phandle: has none
+ * @reg: where its memory is said to be
+ * @base: physical address; JUDGE_BASE if 0
+ * @size: JUDGE_SIZE if 0
+ * @zero_size: is its size 0
+ * @entry: what the core made of it
+ * @n_refs: how many entries the memory-region of the device in the tree has
+ * @refs: these entries
+ * @verdict: expected
+ * @mode: expected, unless disabled or refused
+ * @reason: expected part of the reason, NULL for no reason at all
+ */
+struct judge_case {
+	const char *name;
+	const char *compatible[3];
+	const char *flags[3];
+	const char *status;
+	bool iommu_addresses;
+	bool no_phandle;
+	enum judge_reg reg;
+	u64 base;
+	u64 size;
+	bool zero_size;
+	enum judge_entry entry;
+	unsigned int n_refs;
+	u32 refs[3];
+	enum rmem_verdict verdict;
+	enum rmem_heap_mode mode;
+	const char *reason;
+};
+
+#define JUDGE_SHARED		.compatible = { "shared-dma-pool" }
+#define JUDGE_RESTRICTED	.compatible = { "restricted-dma-pool" }
+#define JUDGE_CMA		JUDGE_SHARED, .flags = { "reusable" }
+#define JUDGE_COHERENT		JUDGE_SHARED, .flags = { "no-map" }
+#define JUDGE_REFERRED		.n_refs = 1, .refs = { JUDGE_PHANDLE }
+
+#define JUDGE_FREE(_mode)	.verdict = RMEM_FREE, .mode = RMEM_HEAP_##_mode
+#define JUDGE_OWNED(_mode, _reason)					\
+	.verdict = RMEM_OWNED, .mode = RMEM_HEAP_##_mode, .reason = _reason
+#define JUDGE_REFUSED(_reason)	.verdict = RMEM_REFUSED, .reason = _reason
+#define JUDGE_DISABLED		.verdict = RMEM_DISABLED, .reason = "status"
+
+static const struct judge_case judge_cases[] = {
+	/* The four modes */
+	{ "cma", JUDGE_CMA, .entry = JUDGE_ENTRY, JUDGE_FREE(CMA) },
+	{ "coherent", JUDGE_COHERENT, .entry = JUDGE_ENTRY, JUDGE_FREE(COHERENT) },
+	{ "coherent without no-map", JUDGE_SHARED, .entry = JUDGE_ENTRY, JUDGE_FREE(COHERENT) },
+	{ "restricted", JUDGE_RESTRICTED, .entry = JUDGE_ENTRY, JUDGE_FREE(RESTRICTED) },
+	{ "carveout", .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+	{ "carveout with no-map", .flags = { "no-map" }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_FREE(CARVEOUT) },
+	{ "dynamic cma", JUDGE_CMA, .reg = JUDGE_DYNAMIC, .entry = JUDGE_ENTRY,
+	  JUDGE_FREE(CMA) },
+	{ "dynamic carveout", .reg = JUDGE_DYNAMIC, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_FREE(CARVEOUT) },
+	{ "one page", .size = PAGE_SIZE, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_FREE(CARVEOUT) },
+	{ "export is not for the judge", .flags = { "export" },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+
+	/* Pools that the core did not make never become carveouts. */
+	{ "cma without entry", JUDGE_CMA, JUDGE_REFUSED("the kernel refused the node") },
+	{ "coherent without entry", JUDGE_COHERENT,
+	  JUDGE_REFUSED("the kernel refused the node") },
+	{ "restricted without entry", JUDGE_RESTRICTED,
+	  JUDGE_REFUSED("the kernel refused the node") },
+	{ "carveout without entry", JUDGE_REFUSED("the kernel refused the node") },
+	{ "cma without ops", JUDGE_CMA, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("no allocator took the node") },
+	{ "coherent without ops", JUDGE_COHERENT, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("no allocator took the node") },
+	{ "restricted without ops", JUDGE_RESTRICTED, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("no allocator took the node") },
+	{ "reusable without compatible", .flags = { "reusable" },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("no allocator took the node") },
+	{ "reusable with another compatible", .compatible = { "vendor,secure" },
+	  .flags = { "reusable" }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("no allocator took the node") },
+	{ "reusable pool with no-map", JUDGE_SHARED, .flags = { "reusable", "no-map" },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("no allocator took the node") },
+	{ "pool that also is another's, without ops",
+	  .compatible = { "vendor,secure", "shared-dma-pool" },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("no allocator took the node") },
+
+	/* Why there is no entry */
+	{ "restricted with no-map", JUDGE_RESTRICTED, .flags = { "no-map" },
+	  JUDGE_REFUSED("neither no-map nor reusable") },
+	{ "restricted with reusable", JUDGE_RESTRICTED, .flags = { "reusable" },
+	  JUDGE_REFUSED("neither no-map nor reusable") },
+	{ "cma with an odd base", JUDGE_CMA, .base = JUDGE_BASE + SZ_64K,
+	  JUDGE_REFUSED("multiples of CMA_MIN_ALIGNMENT_BYTES") },
+	{ "cma with an odd size", JUDGE_CMA, .size = JUDGE_SIZE + SZ_64K,
+	  JUDGE_REFUSED("multiples of CMA_MIN_ALIGNMENT_BYTES") },
+	{ "coherent with an odd size", JUDGE_COHERENT, .size = JUDGE_SIZE + SZ_64K,
+	  JUDGE_REFUSED("the kernel refused the node") },
+	{ "neither reg nor size", .reg = JUDGE_REG_NONE, JUDGE_REFUSED("neither reg nor size") },
+	{ "reg cut short", .reg = JUDGE_REG_SHORT, JUDGE_REFUSED("cut short") },
+	{ "reg with size 0", .zero_size = true, JUDGE_REFUSED("its size is 0") },
+	{ "no memory for a dynamic region", .reg = JUDGE_DYNAMIC,
+	  JUDGE_REFUSED("there was no memory for it") },
+
+	/* Entries that are of no use */
+	{ "base is not a page's", .base = JUDGE_BASE + SZ_2K, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("multiples of the page size") },
+	{ "size is not whole pages", .size = JUDGE_SIZE + SZ_2K,
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("multiples of the page size") },
+	{ "restricted with an odd base", JUDGE_RESTRICTED, .base = JUDGE_BASE + SZ_2K,
+	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("multiples of the page size") },
+	{ "coherent with an odd size", JUDGE_COHERENT, .size = JUDGE_SIZE + SZ_2K,
+	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("multiples of the page size") },
+	{ "entry of size 0", .zero_size = true, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("size is not usable") },
+	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("size is not usable") },
+
+	/* Owners */
+	{ "compatible of another driver", .compatible = { "vendor,secure" },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_OWNED(CARVEOUT, "the driver of vendor,secure") },
+	{ "compatible and ops of another driver", .compatible = { "vendor,secure" },
+	  .entry = JUDGE_ENTRY, JUDGE_OWNED(CARVEOUT, "the driver of vendor,secure") },
+	{ "ops of another driver", .entry = JUDGE_ENTRY,
+	  JUDGE_OWNED(CARVEOUT, "another driver") },
+	{ "pool with a second compatible", .flags = { "reusable" },
+	  .compatible = { "shared-dma-pool", "vendor,secure" }, .entry = JUDGE_ENTRY,
+	  JUDGE_OWNED(CMA, "the driver of vendor,secure") },
+	{ "pool as the second compatible", .flags = { "no-map" },
+	  .compatible = { "vendor,secure", "shared-dma-pool" }, .entry = JUDGE_ENTRY,
+	  JUDGE_OWNED(COHERENT, "the driver of vendor,secure") },
+	{ "restricted with a second compatible",
+	  .compatible = { "restricted-dma-pool", "vendor,secure" }, .entry = JUDGE_ENTRY,
+	  JUDGE_OWNED(RESTRICTED, "the driver of vendor,secure") },
+	{ "name of a pool with more to it", .compatible = { "shared-dma-pool-2" },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_OWNED(CARVEOUT, "shared-dma-pool-2") },
+	{ "iommu-addresses of a carveout", .iommu_addresses = true,
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_OWNED(CARVEOUT, "iommu-addresses") },
+	{ "iommu-addresses of a pool", JUDGE_CMA, .iommu_addresses = true,
+	  .entry = JUDGE_ENTRY, JUDGE_OWNED(CMA, "iommu-addresses") },
+	{ "carveout of a device", JUDGE_REFERRED, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
+	{ "carveout as second region of a device", .n_refs = 2,
+	  .refs = { JUDGE_OTHER, JUDGE_PHANDLE }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
+	{ "carveout as last region of a device", .n_refs = 3,
+	  .refs = { JUDGE_OTHER, JUDGE_OTHER, JUDGE_PHANDLE },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
+	{ "carveout with a device of another region", .n_refs = 1, .refs = { JUDGE_OTHER },
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+	{ "carveout that cannot be referred to", .no_phandle = true, .n_refs = 1,
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+	{ "cma of a device", JUDGE_CMA, JUDGE_REFERRED, .entry = JUDGE_ENTRY, JUDGE_FREE(CMA) },
+	{ "coherent of a device", JUDGE_COHERENT, JUDGE_REFERRED, .entry = JUDGE_ENTRY,
+	  JUDGE_FREE(COHERENT) },
+	{ "restricted of a device", JUDGE_RESTRICTED, JUDGE_REFERRED, .entry = JUDGE_ENTRY,
+	  JUDGE_FREE(RESTRICTED) },
+
+	/* Being unusable is worse than being another's. */
+	{ "unusable and another's", .compatible = { "vendor,secure" }, .size = SZ_2K,
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("multiples of the page size") },
+
+	/* Status */
+	{ "status disabled", .status = "disabled", JUDGE_DISABLED },
+	{ "status disabled, but with an entry", JUDGE_CMA, .status = "disabled",
+	  .entry = JUDGE_ENTRY, JUDGE_DISABLED },
+	{ "status reserved", .status = "reserved", .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_DISABLED },
+	{ "status okay", .status = "okay", .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_FREE(CARVEOUT) },
+	{ "status ok", .status = "ok", .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+
+	/* Defaults */
+	{ "default area", JUDGE_SHARED, .flags = { "reusable", "linux,cma-default" },
+	  .entry = JUDGE_ENTRY, JUDGE_FREE(CMA) },
+#ifdef CONFIG_DMA_GLOBAL_POOL
+	{ "global pool", JUDGE_SHARED, .flags = { "no-map", "linux,dma-default" },
+	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("global pool") },
+#else
+	{ "no global pool", JUDGE_SHARED, .flags = { "no-map", "linux,dma-default" },
+	  .entry = JUDGE_ENTRY, JUDGE_FREE(COHERENT) },
+#endif
+};
+
+KUNIT_ARRAY_PARAM_DESC(judge, judge_cases, name);
+
+#define JUDGE_FDT_SIZE	SZ_4K
+
+static int judge_add_node(struct kunit *test, void *fdt, int parent, const char *name)
+{
+	int node = fdt_add_subnode(fdt, parent, name);
+
+	KUNIT_ASSERT_GE(test, node, 0);
+	return node;
+}
+
+static void judge_add_cells(struct kunit *test, void *fdt, int node)
+{
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#address-cells", 2));
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#size-cells", 2));
+}
+
+static void judge_add_reg(struct kunit *test, void *fdt, int node, const struct judge_case *c,
+			  const struct reserved_mem *rmem)
+{
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "reg", rmem->base));
+	if (c->reg != JUDGE_REG_SHORT)
+		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u64(fdt, node, "reg", rmem->size));
+}
+
+static void judge_add_region(struct kunit *test, void *fdt, int node, const struct judge_case *c,
+			     const struct reserved_mem *rmem)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(c->compatible) && c->compatible[i]; i++)
+		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_string(fdt, node, "compatible",
+							       c->compatible[i]));
+	for (i = 0; i < ARRAY_SIZE(c->flags) && c->flags[i]; i++)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, c->flags[i]));
+	if (c->status)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", c->status));
+	if (!c->no_phandle)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "phandle", JUDGE_PHANDLE));
+	if (c->iommu_addresses)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "iommu-addresses",
+							 JUDGE_OTHER));
+
+	if (c->reg == JUDGE_DYNAMIC)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "size", rmem->size));
+	else if (c->reg != JUDGE_REG_NONE)
+		judge_add_reg(test, fdt, node, c, rmem);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(judge_kfree, kfree, const void *);
+
+static struct device_node *judge_unflatten(struct kunit *test, const struct judge_case *c,
+					   const struct reserved_mem *rmem)
+{
+	struct device_node *root;
+	unsigned int i;
+	void *fdt, *mem;
+	int node;
+
+	/* Properties stay where they are in it. */
+	fdt = kunit_kzalloc(test, JUDGE_FDT_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, fdt);
+	KUNIT_ASSERT_EQ(test, 0, fdt_create_empty_tree(fdt, JUDGE_FDT_SIZE));
+	judge_add_cells(test, fdt, 0);
+
+	node = judge_add_node(test, fdt, 0, "reserved-memory");
+	judge_add_cells(test, fdt, node);
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
+	node = judge_add_node(test, fdt, node, "region");
+	judge_add_region(test, fdt, node, c, rmem);
+
+	node = judge_add_node(test, fdt, 0, "soc");
+	node = judge_add_node(test, fdt, node, "device");
+	for (i = 0; i < c->n_refs; i++)
+		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "memory-region",
+							    c->refs[i]));
+
+	mem = of_fdt_unflatten_tree(fdt, NULL, &root);
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, judge_kfree, mem));
+	return root;
+}
+
+static struct device_node *judge_child(struct kunit *test, struct device_node *parent,
+				       const char *name)
+{
+	struct device_node *np = of_get_child_by_name(parent, name);
+
+	KUNIT_ASSERT_NOT_NULL(test, np);
+	/* They live as long as the tree. */
+	of_node_put(np);
+	return np;
+}
+
+static int judge_device_init_calls;
+
+static int judge_device_init(struct reserved_mem *rmem, struct device *dev)
+{
+	judge_device_init_calls++;
+	return -EINVAL;
+}
+
+static void judge_device_release(struct reserved_mem *rmem, struct device *dev)
+{
+}
+
+static const struct reserved_mem_ops judge_ops = {
+	.device_init = judge_device_init,
+	.device_release = judge_device_release,
+};
+
+static void judge_region(struct kunit *test)
+{
+	const struct judge_case *c = test->param_value;
+	struct reserved_mem rmem = {
+		.name = "region",
+		.ops = c->entry == JUDGE_ENTRY ? &judge_ops : NULL,
+		.base = c->base ?: JUDGE_BASE,
+		.size = c->zero_size ? 0 : c->size ?: JUDGE_SIZE,
+	};
+	const struct reserved_mem before = rmem;
+	struct rmem_heap heap = {
+		.name = "region",
+		.rmem = c->entry == JUDGE_NO_ENTRY ? NULL : &rmem,
+		/* It must set them. */
+		.verdict = RMEM_REFUSED,
+		.reason = "stale",
+	};
+	struct device_node *root = judge_unflatten(test, c, &rmem);
+	unsigned int refs = kref_read(&root->kobj.kref);
+
+	heap.of_node = judge_child(test, judge_child(test, root, "reserved-memory"), "region");
+	judge_device_init_calls = 0;
+	rmem_heap_judge(&heap, root);
+
+	KUNIT_EXPECT_EQ_MSG(test, heap.verdict, c->verdict, "reason is: %s", heap.reason);
+	if (c->verdict == RMEM_FREE || c->verdict == RMEM_OWNED)
+		KUNIT_EXPECT_EQ(test, heap.mode, c->mode);
+	if (c->reason)
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(heap.reason, c->reason),
+					  "reason is: %s", heap.reason);
+	else
+		KUNIT_EXPECT_STREQ(test, heap.reason, "");
+
+	/* Judging has no side effect. */
+	KUNIT_EXPECT_MEMEQ(test, &rmem, &before, sizeof(rmem));
+	KUNIT_EXPECT_EQ(test, judge_device_init_calls, 0);
+	KUNIT_EXPECT_NULL(test, heap.pool);
+	KUNIT_EXPECT_NULL(test, heap.dev);
+	KUNIT_EXPECT_EQ(test, kref_read(&root->kobj.kref), refs);
+}
+
+static struct kunit_case rmem_heap_judge_cases[] = {
+	KUNIT_CASE_PARAM(judge_region, judge_gen_params),
+	{}
+};
+
+static struct kunit_suite rmem_heap_judge_suite = {
+	.name = "rmem_heap_judge",
+	.test_cases = rmem_heap_judge_cases,
+};
+
+/* What lists of names say, and which names there can be */
+
+struct match_case {
+	const char *list;
+	const char *name;
+	enum rmem_match match;
+};
+
+static const struct match_case match_cases[] = {
+	{ "", "bank@1000", RMEM_MATCH_NONE },
+	{ ":", "bank@1000", RMEM_MATCH_NONE },
+	{ "bank@1000", "bank@1000", RMEM_MATCH_NAME },
+	{ "bank", "bank", RMEM_MATCH_NAME },
+	{ "a:bank@1000:b", "bank@1000", RMEM_MATCH_NAME },
+	{ "a:b:bank@1000", "bank@1000", RMEM_MATCH_NAME },
+	{ "::a::bank@1000::", "bank@1000", RMEM_MATCH_NAME },
+
+	/* Names are whole, with their unit address. */
+	{ "bank", "bank@1000", RMEM_MATCH_NONE },
+	{ "bank@", "bank@1000", RMEM_MATCH_NONE },
+	{ "bank@1000", "bank", RMEM_MATCH_NONE },
+	{ "bank@1000", "bank@10000", RMEM_MATCH_NONE },
+	{ "bank@10000", "bank@1000", RMEM_MATCH_NONE },
+	{ "ank@1000", "bank@1000", RMEM_MATCH_NONE },
+	{ "BANK@1000", "bank@1000", RMEM_MATCH_NONE },
+	{ "!bank", "bank@1000", RMEM_MATCH_NONE },
+	{ "!bank@10000", "bank@1000", RMEM_MATCH_NONE },
+
+	/* Commas are part of names, ';' and blanks do not join. */
+	{ "linux,bank@1000", "linux,bank@1000", RMEM_MATCH_NAME },
+	{ "linux,bank@1000", "bank@1000", RMEM_MATCH_NONE },
+	{ "linux,bank@1000", "linux", RMEM_MATCH_NONE },
+	{ "a,bank@1000", "bank@1000", RMEM_MATCH_NONE },
+	{ "a:linux,bank@1000:b", "linux,bank@1000", RMEM_MATCH_NAME },
+	{ "!linux,bank@1000", "linux,bank@1000", RMEM_MATCH_HOLD },
+	{ "a;bank@1000", "bank@1000", RMEM_MATCH_NONE },
+	{ "a bank@1000", "bank@1000", RMEM_MATCH_NONE },
+
+	{ "*", "bank@1000", RMEM_MATCH_ALL },
+	{ "a:*", "bank@1000", RMEM_MATCH_ALL },
+	{ ":*:", "bank@1000", RMEM_MATCH_ALL },
+	{ "b*", "bank@1000", RMEM_MATCH_NONE },
+	{ "**", "bank@1000", RMEM_MATCH_NONE },
+	{ "*@1000", "bank@1000", RMEM_MATCH_NONE },
+
+	{ "!bank@1000", "bank@1000", RMEM_MATCH_HOLD },
+	{ "!a", "bank@1000", RMEM_MATCH_NONE },
+	{ "!", "bank@1000", RMEM_MATCH_NONE },
+	{ "!:bank@1000", "bank@1000", RMEM_MATCH_NAME },
+	{ "!*", "bank@1000", RMEM_MATCH_NONE },
+	{ "!!bank@1000", "bank@1000", RMEM_MATCH_NONE },
+
+	/* The strongest word counts, wherever it stands. */
+	{ "*:bank@1000", "bank@1000", RMEM_MATCH_NAME },
+	{ "bank@1000:*", "bank@1000", RMEM_MATCH_NAME },
+	{ "*:!bank@1000", "bank@1000", RMEM_MATCH_HOLD },
+	{ "!bank@1000:*", "bank@1000", RMEM_MATCH_HOLD },
+	{ "bank@1000:!bank@1000", "bank@1000", RMEM_MATCH_HOLD },
+	{ "!bank@1000:bank@1000", "bank@1000", RMEM_MATCH_HOLD },
+	{ "*:!a", "bank@1000", RMEM_MATCH_ALL },
+};
+
+static void match_desc(const struct match_case *c, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s in \"%s\"", c->name, c->list);
+}
+
+KUNIT_ARRAY_PARAM(match, match_cases, match_desc);
+
+static void policy_match(struct kunit *test)
+{
+	const struct match_case *c = test->param_value;
+
+	KUNIT_EXPECT_EQ(test, rmem_policy_match(c->list, c->name), c->match);
+}
+
+struct words_case {
+	const char *list;
+	const char *words[4];
+};
+
+static const struct words_case words_cases[] = {
+	{ "" },
+	{ ":" },
+	{ ":::" },
+	{ "a", { "a" } },
+	{ "a:", { "a" } },
+	{ ":a", { "a" } },
+	{ "a:b", { "a", "b" } },
+	{ "::a::!b@1:::*::", { "a", "!b@1", "*" } },
+	{ "linux,a@1:b c:d;e", { "linux,a@1", "b c", "d;e" } },
+};
+
+KUNIT_ARRAY_PARAM_DESC(words, words_cases, list);
+
+static void policy_next(struct kunit *test)
+{
+	const struct words_case *c = test->param_value;
+	const char *list = c->list, *word;
+	size_t len;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(c->words) && c->words[i]; i++) {
+		KUNIT_ASSERT_TRUE(test, rmem_policy_next(&list, &word, &len));
+		KUNIT_ASSERT_EQ(test, len, strlen(c->words[i]));
+		KUNIT_EXPECT_MEMEQ(test, word, c->words[i], len);
+	}
+
+	/* The end stays the end. */
+	KUNIT_EXPECT_FALSE(test, rmem_policy_next(&list, &word, &len));
+	KUNIT_EXPECT_FALSE(test, rmem_policy_next(&list, &word, &len));
+	KUNIT_EXPECT_PTR_EQ(test, list, c->list + strlen(c->list));
+}
+
+struct name_case {
+	const char *name;
+	const char *problem;
+};
+
+#define NAME_OF_16	"sixteen-letters-"
+#define NAME_OF_64	NAME_OF_16 NAME_OF_16 NAME_OF_16 NAME_OF_16
+#define NAME_OF_240	NAME_OF_64 NAME_OF_64 NAME_OF_64 NAME_OF_16 NAME_OF_16 NAME_OF_16
+
+static const struct name_case name_cases[] = {
+	{ "bank" },
+	{ "bank@1000" },
+	{ "linux,bank@1000" },
+	{ "a.b+c_d-e,f@1,2" },
+	{ "b" },
+	{ NAME_OF_64 "@1000" },
+	{ NAME_OF_240 "@23456789abcdef" },
+
+	{ "", "no name" },
+	{ "@1000", "no name" },
+	{ "@", "no name" },
+	{ NAME_OF_240 "@23456789abcdef0", "too long" },
+
+	{ "bank%s@1000", "the name has" },
+	{ "%n", "the name has" },
+	{ "ba nk", "the name has" },
+	{ " bank", "the name has" },
+	{ "bank ", "the name has" },
+	{ "ba\tnk", "the name has" },
+	{ "bank\n", "the name has" },
+	{ "ba:nk", "the name has" },
+	{ "ba/nk", "the name has" },
+	{ "!bank", "the name has" },
+	{ "ba!nk", "the name has" },
+	{ "b\xc3\xa4nk", "the name has" },
+	{ "bank\x7f", "the name has" },
+	{ "ba\x01nk", "the name has" },
+
+	{ "system", "another heap" },
+	{ "system_cc_shared", "another heap" },
+	{ "system_x", "another heap" },
+	{ "reserved", "another heap" },
+	{ "default_cma_region", "another heap" },
+	{ "protected,secure-video", "another heap" },
+
+	/* Nobody has these. */
+	{ "systems" },
+	{ "system@1000" },
+	{ "my-system" },
+	{ "reserved@1000" },
+	{ "reserved_2" },
+	{ "protected@1000" },
+	{ "default_cma_region2" },
+};
+
+static void name_desc(const struct name_case *c, char *desc)
+{
+	/* KTAP is for people: nothing that their terminals take for a command */
+	if (strlen(c->name) < KUNIT_PARAM_DESC_SIZE / 2)
+		string_escape_str(c->name, desc, KUNIT_PARAM_DESC_SIZE, ESCAPE_ANY_NP, NULL);
+	else
+		snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%zu letters", strlen(c->name));
+}
+
+KUNIT_ARRAY_PARAM(name, name_cases, name_desc);
+
+static void policy_name(struct kunit *test)
+{
+	const struct name_case *c = test->param_value;
+	const char *problem = rmem_heap_name_problem(c->name);
+
+	if (!c->problem)
+		KUNIT_EXPECT_NULL_MSG(test, problem, "problem is: %s", problem);
+	else
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(problem ?: "", c->problem),
+					  "problem is: %s", problem ?: "none");
+}
+
+static struct kunit_case rmem_heap_policy_cases[] = {
+	KUNIT_CASE_PARAM(policy_match, match_gen_params),
+	KUNIT_CASE_PARAM(policy_next, words_gen_params),
+	KUNIT_CASE_PARAM(policy_name, name_gen_params),
+	{}
+};
+
+static struct kunit_suite rmem_heap_policy_suite = {
+	.name = "rmem_heap_policy",
+	.test_cases = rmem_heap_policy_cases,
+};
+
+/* Who finds which heap; on rmem_heap_test.dts */
+
+struct lookup_case {
+	const char *device;
+	const char *region;
+	enum rmem_heap_mode mode;
+};
+
+static const struct lookup_case lookup_cases[] = {
+	{ "/cma-noncoherent", "cma@10000000", RMEM_HEAP_CMA },
+	{ "/cma-coherent", "cma@10000000", RMEM_HEAP_CMA },
+	{ "/coherent-pool", "coherent@11000000", RMEM_HEAP_COHERENT },
+	{ "/restricted-noncoherent", "restricted@12000000", RMEM_HEAP_RESTRICTED },
+	{ "/odd-coherent", "restricted-odd@13010000", RMEM_HEAP_RESTRICTED },
+	{ "/carveout-user", "carveout@15000000", RMEM_HEAP_CARVEOUT },
+};
+
+KUNIT_ARRAY_PARAM_DESC(lookup, lookup_cases, device);
+
+static void lookup_found(struct kunit *test)
+{
+	const struct lookup_case *c = test->param_value;
+	struct device *dev = rmem_test_device(test, c->device);
+	struct rmem_heap *heap = rmem_heap_find(dev, 0);
+
+	KUNIT_ASSERT_PTR_EQ(test, heap, rmem_test_heap(test, c->region));
+	KUNIT_EXPECT_EQ(test, rmem_heap_get_mode(heap), c->mode);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 1)), -ENODEV);
+}
+
+static void lookup_not_found(struct kunit *test)
+{
+	struct device *dev;
+
+	/* Its region has no heap. */
+	dev = rmem_test_device(test, "/bouncing");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -EACCES);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 1)), -ENODEV);
+
+	/* It has no region. */
+	dev = rmem_test_device(test, "/free");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -ENODEV);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find_by_name(dev, "pool")), -ENODEV);
+
+	/* It has no node. */
+	dev = kunit_device_register(test, "rmem-heap-test");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -ENODEV);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find_by_name(dev, "pool")), -ENODEV);
+}
+
+static void lookup_by_name(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, "/coherent-pool");
+
+	KUNIT_EXPECT_PTR_EQ(test, rmem_heap_find_by_name(dev, "pool"),
+			    rmem_test_heap(test, "coherent@11000000"));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find_by_name(dev, "poo")), -ENODEV);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find_by_name(dev, "coherent@11000000")),
+			-ENODEV);
+
+	/* No names at all */
+	dev = rmem_test_device(test, "/cma-coherent");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find_by_name(dev, "pool")), -ENODEV);
+}
+
+/* A node elsewhere that is called like a region is not that region. */
+static void lookup_namesake(struct kunit *test)
+{
+	struct device *dev = kunit_device_register(test, "rmem-heap-test");
+	struct device_node *user = of_find_node_by_path("/shadow-user");
+	struct device_node *np = of_parse_phandle(user, "memory-region", 0);
+	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
+	KUNIT_ASSERT_STREQ(test, kbasename(np->full_name), heap->name);
+	KUNIT_ASSERT_PTR_NE(test, np, heap->of_node);
+	/* By name, it is taken for the region; else this would test nothing. */
+	KUNIT_ASSERT_PTR_EQ(test, of_reserved_mem_lookup(np), heap->rmem);
+
+	device_set_node(dev, of_fwnode_handle(user));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -ENODEV);
+	device_set_node(dev, NULL);
+
+	of_node_put(np);
+	of_node_put(user);
+}
+
+static void lookup_hides_cma(struct kunit *test)
+{
+	const struct cma *cma = rmem_test_heap(test, "cma@10000000")->rmem->priv;
+	const struct cma *dynamic = rmem_test_heap(test, "dynamic")->rmem->priv;
+	const struct cma *held = rmem_test_heap(test, "held@1b000000")->rmem->priv;
+	const void *coherent = rmem_test_heap(test, "coherent@11000000")->rmem->priv;
+
+	/* Under its own name it is ours, under the other cma_heap's. */
+	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(cma, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(cma, true));
+	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(dynamic, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(dynamic, true));
+
+	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(held, false));
+	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(held, true));
+
+	/* None of our areas */
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma((const struct cma *)test, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma((const struct cma *)test, true));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(coherent, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(NULL, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(NULL, true));
+}
+
+static struct kunit_case rmem_heap_lookup_cases[] = {
+	KUNIT_CASE_PARAM(lookup_found, lookup_gen_params),
+	KUNIT_CASE(lookup_not_found),
+	KUNIT_CASE(lookup_by_name),
+	KUNIT_CASE(lookup_namesake),
+	KUNIT_CASE(lookup_hides_cma),
+	{}
+};
+
+static struct kunit_suite rmem_heap_lookup_suite = {
+	.name = "rmem_heap_lookup",
+	.test_cases = rmem_heap_lookup_cases,
+};
+
+kunit_test_suites(&rmem_heap_regions_suite, &rmem_heap_judge_suite, &rmem_heap_policy_suite,
+		  &rmem_heap_lookup_suite);
