@@ -4,6 +4,7 @@
 # kernel-doc, without a word from any of them. Prints TAP.
 . "$(dirname "$0")/lib.sh"
 
+"$root/harness/deps.sh" perl python3 sparse
 tree=$build/tree
 log=$build/test/style.out
 n=0 bad=0
@@ -23,7 +24,10 @@ check() {
 	fi
 }
 
-checkpatch() { perl "$tree/scripts/checkpatch.pl" --root="$tree" --strict --no-summary -q "$@"; }
+# Run in the kernel's tree, which is what it expects. In a repository it takes a patch for
+# a source file, unless that comes on stdin.
+checkpatch() { (cd "$tree" && perl scripts/checkpatch.pl --strict --no-summary -q "$@"); }
+checkpatch_patch() { checkpatch --no-signoff - <"$1"; }
 
 cd "$root"
 mapfile -t sources < <(git ls-files -co --exclude-standard '*.c' '*.h' |
@@ -32,10 +36,10 @@ mapfile -t sources < <(git ls-files -co --exclude-standard '*.c' '*.h' |
 # No maintainer's name is made up for commits that are not sent yet, and the patches add
 # no files.
 for f in "${sources[@]}"; do
-	check "checkpatch $f" checkpatch -f "$f"
+	check "checkpatch $f" checkpatch -f "$root/$f"
 done
 for f in patches/*.patch; do
-	check "checkpatch $f" checkpatch --no-signoff "$f"
+	check "checkpatch $f" checkpatch_patch "$f"
 done
 
 # The compiler's warnings of W=1 and sparse's on our objects, built again for that.

@@ -11,6 +11,9 @@ all=${1:-}
 logs=$build/test
 tree=$build/tree
 export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000'
+suites=rmem_heap_regions,rmem_heap_judge,rmem_heap_policy,rmem_heap_lookup
+suites+=,rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_cpu
+suites+=,rmem_failing_alloc,rmem_failing_map
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"
 
@@ -75,7 +78,7 @@ suite() { # NAME COMMAND...
 	fi
 }
 
-dtb() { dtc -q -f -I dts -O dtb -o "$logs/$2.dtb" "$1"; }
+dtb() { dtc -q -I dts -O dtb -o "$logs/$2.dtb" "$1"; }
 
 # kunit NAME VARIANT DTB FILTER [PARAMETER...]
 kunit() {
@@ -93,14 +96,22 @@ kunit_boot() {
 		--raw_output=all --timeout=600 ${dtb:+--kernel_args "dtb=$dtb"} "${args[@]}" "$filter"
 }
 
-# The suites on the device tree that they are written for, and the rules on other trees
-kunit_all() { # VARIANT
-	local v=$1 n
-	kunit "KUnit${v:+ $v}" "$v" "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
-	kunit "KUnit regions${v:+ $v}, hostile tree" "$v" "$logs/hostile.dtb" 'rmem_heap_regions*'
-	for n in 64 70; do
-		kunit "KUnit regions${v:+ $v}, $n regions" "$v" "$logs/many$n.dtb" 'rmem_heap_regions*'
-	done
+# On the debug kernel the suites are run from userspace: failures can be injected there,
+# and leaks looked for.
+kunit_debug() { # NAME DTB SUITES [PARAMETER...]
+	local log
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$1").log
+	suite "$1" env MEM=1G DTB="$2" INITRD="$logs/kunit.cpio" TIMEOUT=900 \
+		APPEND="kunit.enable=1 kunit.autorun=0 suites=$3 ${*:4}" "$root/harness/boot.sh" debug
+	one "$1: no report, no leak" "$root/harness/reports.sh" "$log"
+	one "$1: got to its end" grep -q '^kunit-init: looked for leaks' "$log"
+}
+
+# As an integrator does: the suites in a kernel that kunit.py configures and builds
+kunit_run() {
+	"$tree/tools/testing/kunit/kunit.py" run --build_dir="$build/kunit" \
+		--kunitconfig=lib/kunit-tests --raw_output=all --jobs="$(nproc)" \
+		--kernel_args "dtb=$logs/test.dtb" --kernel_args "$export_arg" 'rmem_heap_*'
 }
 
 # The kernel's own selftest on every CPU-visible heap
@@ -112,46 +123,43 @@ selftest() { # VARIANT
 	grep -q '^selftest: exit 0' "$console" && "$root/harness/reports.sh" "$console"
 }
 
-# What is not on any list boots and works the same
-foreign_tree() {
-	"$root/harness/check/initrd.sh" "$logs/run.cpio"
-	dtb "$root/harness/dts/other.dts" other
-	MEM=512M DTB=$logs/other.dtb INITRD=$logs/run.cpio TIMEOUT=300 \
-		"$root/harness/boot.sh" 2>&1 | tee "$logs/other.log"
-	grep -q '^rmem-heap-check: [1-9][0-9]* passed, 0 failed' "$logs/other.log" &&
-		"$root/harness/reports.sh" "$logs/other.log"
-}
-
 cd "$root"
 say "the kernel"
 make -s kernel TARGET=um
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler sparse python3
 dtb lib/kunit-tests/rmem_heap_test.dts test
 dtb lib/kunit-tests/rmem_heap_hostile.dts hostile
-sed -i 's/twin-b@/twin-a@/g' "$logs/hostile.dtb"
-for n in 64 70; do
+sed -i -f lib/kunit-tests/rmem_heap_hostile.sed "$logs/hostile.dtb"
+for n in 64 140; do
 	harness/dts-gen/many.sh $n >"$logs/many$n.dts"
 	dtb "$logs/many$n.dts" many$n
 done
+gcc -static -O2 -Wall -Wextra -Werror -o "$logs/kunit-init" harness/check/kunit-init.c
+harness/check/initrd.sh "$logs/kunit.cpio" init="$logs/kunit-init"
 harness/check/selftest.sh
 harness/check/initrd.sh "$logs/selftest.cpio" init=build/selftest/init \
 	selftest=build/selftest/dmabuf-heap
 
 suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
 suite "binding" harness/bindings/check.sh
-kunit_all ""
+kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
+kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions'
+for n in 64 140; do
+	kunit "KUnit, $n regions" "" "$logs/many$n.dtb" 'rmem_heap_regions'
+done
 suite "make run" harness/run-tap.sh
 suite "boots of odd kinds" harness/boots.sh
 suite "selftest" selftest ""
 
 say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
-kunit_all debug
+kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
+kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug
 
 if [ "$all" = all ]; then
-	one "kunit.py run, from its own configuration" harness/kunit-run.sh
+	suite "kunit.py run, with its own configuration" kunit_run
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -600,6 +600,7 @@ static int __init rmem_heap_export(struct rmem_heap *heap)
 		.ops = &rmem_heap_ops,
 		.priv = heap,
 	};
+	struct dma_heap *dma_heap;
 	int ret;
 
 	heap->pool = rmem_pool_for(heap->mode);
@@ -616,11 +617,13 @@ static int __init rmem_heap_export(struct rmem_heap *heap)
 	if (ret)
 		goto err_unassign;
 
-	heap->heap = dma_heap_add(&exp_info);
-	if (IS_ERR(heap->heap)) {
-		ret = PTR_ERR(heap->heap);
+	dma_heap = dma_heap_add(&exp_info);
+	if (IS_ERR(dma_heap)) {
+		ret = PTR_ERR(dma_heap);
 		goto err_exit;
 	}
+
+	heap->heap = dma_heap;
 	return 0;
 
 err_exit:
@@ -702,9 +705,10 @@ static int __init rmem_heap_register(void)
 			if (!ret)
 				heap->exported_by = wanted_by;
 			else
-				rmem_heap_verdict(heap, RMEM_REFUSED, ret == -EXDEV ?
-						  "a device gets another pool than the node says (%d)" :
-						  "its heap failed with error %d, see above", ret);
+				rmem_heap_verdict(heap, RMEM_REFUSED, "%s (error %d)",
+						  ret == -EXDEV ?
+						  "devices get another pool than the node says" :
+						  "its heap failed, see above", ret);
 		} else if (heap->held_back) {
 			snprintf(heap->reason, sizeof(heap->reason), "rmem_heap.export=!%s",
 				 heap->name);

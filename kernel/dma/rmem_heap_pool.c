@@ -3,8 +3,8 @@
  * Reserved memory as dma-buf heaps: the four allocators.
  *
  * CMA, coherent and restricted memory comes from the functions that the DMA API itself
- * ends in for a device of the region. Never from dma_alloc_*(), which falls through to
- * the page allocator when the region is full.
+ * ends in for a device of the region. Never from dma_alloc_*(): it goes on to the page
+ * allocator when the region is full.
  */
 
 #include <linux/cma.h>
@@ -298,6 +298,7 @@ static int rmem_carveout_init(struct rmem_heap *heap)
 
 err_destroy:
 	gen_pool_destroy(heap->gen_pool);
+	heap->gen_pool = NULL;
 	return ret;
 }
 
@@ -305,7 +306,9 @@ static void rmem_carveout_exit(struct rmem_heap *heap)
 {
 	if (heap->vaddr)
 		memunmap(heap->vaddr);
+	heap->vaddr = NULL;
 	gen_pool_destroy(heap->gen_pool);
+	heap->gen_pool = NULL;
 }
 
 static int rmem_carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)

@@ -39,7 +39,7 @@ struct rmem_consumer {
 	struct reserved_mem *rmem;
 	bool assigned;
 	struct miscdevice misc;
-	char name[64];
+	char name[sizeof("rmem-consumer-") + NAME_MAX];
 };
 
 /* Something the device allocated: memory of the DMA API, or a buffer of a carveout */
@@ -54,7 +54,7 @@ struct rmem_consumer_block {
 /**
  * struct rmem_consumer_file - an open file
  * @consumer: the device
- * @lock: orders the ioctls
+ * @lock: protects what follows
  * @dmabuf: the imported buffer, NULL if there is none
  * @attach: its attachment
  * @sgt: its mapping
@@ -62,7 +62,7 @@ struct rmem_consumer_block {
  */
 struct rmem_consumer_file {
 	struct rmem_consumer *consumer;
-	struct mutex lock;
+	struct mutex lock;	/* orders the ioctls */
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;

@@ -133,6 +133,7 @@ static void regions_memory(struct kunit *test)
 	const struct rmem_heap *heap = test->param_value, *other;
 	const struct reserved_mem *rmem = heap->rmem;
 	struct resource res;
+	bool in_kernel;
 	u64 base, size;
 
 	if (!heap->exported_by)
@@ -148,8 +149,8 @@ static void regions_memory(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, rmem->size, size);
 	}
 
-	KUNIT_EXPECT_FALSE(test, rmem->base < __pa(_end) &&
-				 __pa(_stext) < rmem->base + rmem->size);
+	in_kernel = rmem->base < __pa(_end) && __pa(_stext) < rmem->base + rmem->size;
+	KUNIT_EXPECT_FALSE(test, in_kernel);
 
 	resource_set_range(&res, rmem->base, rmem->size);
 	list_for_each_entry(other, &rmem_heaps, list) {
@@ -366,9 +367,9 @@ static const struct judge_case judge_cases[] = {
 	{ "restricted with reusable", JUDGE_RESTRICTED, .flags = { "reusable" },
 	  JUDGE_REFUSED("neither no-map nor reusable") },
 	{ "cma with an odd base", JUDGE_CMA, .base = JUDGE_BASE + SZ_64K,
-	  JUDGE_REFUSED("multiples of CMA_MIN_ALIGNMENT_BYTES") },
+	  JUDGE_REFUSED("of a CMA area must be multiples of") },
 	{ "cma with an odd size", JUDGE_CMA, .size = JUDGE_SIZE + SZ_64K,
-	  JUDGE_REFUSED("multiples of CMA_MIN_ALIGNMENT_BYTES") },
+	  JUDGE_REFUSED("of a CMA area must be multiples of") },
 	{ "coherent with an odd size", JUDGE_COHERENT, .size = JUDGE_SIZE + SZ_64K,
 	  JUDGE_REFUSED("the kernel refused the node") },
 	{ "neither reg nor size", .reg = JUDGE_REG_NONE, JUDGE_REFUSED("neither reg nor size") },
@@ -741,9 +742,8 @@ struct name_case {
 	const char *problem;
 };
 
-#define NAME_OF_16	"sixteen-letters-"
-#define NAME_OF_64	NAME_OF_16 NAME_OF_16 NAME_OF_16 NAME_OF_16
-#define NAME_OF_240	NAME_OF_64 NAME_OF_64 NAME_OF_64 NAME_OF_16 NAME_OF_16 NAME_OF_16
+#define NAME_OF_64	"sixty-four-letters-of-a-name-that-goes-on-for-rather-too-long-so-"
+#define NAME_OF_240	"forty-eight-letters-of-a-name-that-has-no-end-inforty-eight-letters-of-a-name-that-has-no-end-inforty-eight-letters-of-a-name-that-has-no-end-inforty-eight-letters-of-a-name-that-has-no-end-inforty-eight-letters-of-a-name-that-has-no-end-in"
 
 static const struct name_case name_cases[] = {
 	{ "bank" },

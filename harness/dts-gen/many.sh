@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# usage: many.sh N    print a device tree with N carve-outs of 64 KiB, all to be exported
+#
+# dma-heap has 128 minors; regions that come after them must be refused with a reason.
+set -eu
+
+cat <<END
+// SPDX-License-Identifier: GPL-2.0
+/dts-v1/;
+
+/ {
+	#address-cells = <2>;
+	#size-cells = <2>;
+	compatible = "linux,um";
+
+	reserved-memory {
+		#address-cells = <2>;
+		#size-cells = <2>;
+		ranges;
+END
+i=0
+while [ "$i" -lt "$1" ]; do
+	if [ "$i" -lt 128 ]; then
+		expect='"carveout", "its node"'
+	else
+		expect='"refused", "-", "its heap failed"'
+	fi
+	printf '\n\t\tbank@%x {\n\t\t\treg = <0 0x%x 0 0x10000>;\n\t\t\texport;\n' \
+		$((0x10000000 + i * 0x10000)) $((0x10000000 + i * 0x10000))
+	printf '\t\t\ttest,expect = %s;\n\t\t};\n' "$expect"
+	i=$((i + 1))
+done
+printf '\t};\n};\n'
