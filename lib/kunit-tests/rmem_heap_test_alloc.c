@@ -568,39 +568,39 @@ static struct kunit_suite rmem_heap_consistency_suite = {
 kunit_test_suites(&rmem_heap_alloc_suite, &rmem_heap_consistency_suite);
 
 #ifdef CONFIG_FAULT_INJECTION
-/* Whichever allocation on the way fails: an error, and nothing is lost */
+/*
+ * Whichever allocation on the way fails: an error, and nothing is lost. Some failures hit
+ * what the slab allocator and kmemleak do for themselves, and are survived; which ones is
+ * another matter each time, hence the rounds.
+ */
 static void rmem_test_failing_alloc(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_param_heap(test);
 	size_t before = rmem_test_capacity(test, heap);
-	unsigned int nth, failed = 0;
+	unsigned int round, nth, failed = 0;
 	struct dma_buf *dmabuf;
+	bool injected;
 
-	for (nth = 1; nth < 100; nth++) {
-		current->fail_nth = nth;
-		dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
-		if (current->fail_nth) {
-			/* Nothing was left to fail. */
+	for (round = 0; round < 5; round++) {
+		for (nth = 1, injected = true; injected && nth < 100; nth++) {
+			current->fail_nth = nth;
+			dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
+			injected = !current->fail_nth;
 			current->fail_nth = 0;
-			break;
+
+			if (IS_ERR(dmabuf)) {
+				failed++;
+				KUNIT_EXPECT_TRUE(test, injected);
+				KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENOMEM);
+			} else {
+				dma_buf_put(dmabuf);
+				flush_delayed_fput();
+			}
+			KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
 		}
-		/* CMA has a way around some failures. */
-		if (IS_ERR(dmabuf)) {
-			failed++;
-			KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENOMEM);
-		} else {
-			dma_buf_put(dmabuf);
-			flush_delayed_fput();
-		}
-		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
+		KUNIT_EXPECT_LT(test, nth, 100);
 	}
-	KUNIT_EXPECT_LT(test, nth, 100);
-	KUNIT_EXPECT_GE(test, failed, 2);
-	KUNIT_EXPECT_FALSE(test, IS_ERR(dmabuf));
-	if (!IS_ERR(dmabuf)) {
-		dma_buf_put(dmabuf);
-		flush_delayed_fput();
-	}
+	KUNIT_EXPECT_GE(test, failed, 5);
 }
 
 static struct kunit_case rmem_failing_alloc_cases[] = {

@@ -852,43 +852,48 @@ static struct kunit_suite rmem_heap_cpu_suite = {
 kunit_test_suites(&rmem_heap_import_suite, &rmem_heap_cpu_suite);
 
 #ifdef CONFIG_FAULT_INJECTION
+/* Attaches and maps with a failure on the way; returns what came of it */
+static int rmem_test_failing_import(struct dma_buf *dmabuf, struct device *dev,
+				    unsigned int nth, bool *injected)
+{
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt = NULL;
+
+	current->fail_nth = nth;
+	attach = dma_buf_attach(dmabuf, dev);
+	if (!IS_ERR(attach))
+		sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
+	*injected = !current->fail_nth;
+	current->fail_nth = 0;
+
+	if (IS_ERR(attach))
+		return PTR_ERR(attach);
+	if (!IS_ERR(sgt))
+		dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
+	dma_buf_detach(dmabuf, attach);
+	return PTR_ERR_OR_ZERO(sgt);
+}
+
 /* Whichever allocation of attach and map fails: an error, and nothing is lost */
 static void rmem_test_failing_map(struct kunit *test)
 {
 	const struct rmem_test_case *c = test->param_value;
 	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, c->heap), SZ_1M);
 	struct device *dev = rmem_test_device(test, c->dev);
-	struct dma_buf_attachment *attach;
-	struct sg_table *sgt = NULL;
-	unsigned int nth, failed = 0;
+	unsigned int round, nth, failed = 0;
+	bool injected;
+	int ret;
 
-	for (nth = 1; nth < 100; nth++) {
-		bool injected;
-
-		current->fail_nth = nth;
-		attach = dma_buf_attach(dmabuf, dev);
-		if (!IS_ERR(attach))
-			sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
-		injected = !current->fail_nth;
-		current->fail_nth = 0;
-
-		if (IS_ERR(attach)) {
-			KUNIT_EXPECT_EQ(test, PTR_ERR(attach), -ENOMEM);
-			failed++;
-			continue;
+	for (round = 0; round < 5; round++) {
+		for (nth = 1, injected = true; injected && nth < 100; nth++) {
+			ret = rmem_test_failing_import(dmabuf, dev, nth, &injected);
+			failed += !!ret;
+			if (ret)
+				KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
 		}
-		if (IS_ERR(sgt)) {
-			KUNIT_EXPECT_EQ(test, PTR_ERR(sgt), -ENOMEM);
-			failed++;
-		} else {
-			dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
-		}
-		dma_buf_detach(dmabuf, attach);
-		if (!injected)
-			break;
+		KUNIT_EXPECT_EQ(test, ret, 0);
 	}
-	KUNIT_EXPECT_LT(test, nth, 100);
-	KUNIT_EXPECT_GE(test, failed, 2);
+	KUNIT_EXPECT_GE(test, failed, 5);
 	rmem_test_data(test, rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL));
 }
 
@@ -897,28 +902,29 @@ static void rmem_test_failing_vmap(struct kunit *test)
 {
 	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "restricted@12000000"),
 						 SZ_1M);
-	unsigned int nth, failed = 0;
+	unsigned int round, nth, failed = 0;
 	struct iosys_map map;
-	bool injected = true;
-	int ret = -ENOMEM;
+	bool injected;
+	int ret;
 
-	for (nth = 1; nth < 100 && injected; nth++) {
-		dma_resv_lock(dmabuf->resv, NULL);
-		current->fail_nth = nth;
-		ret = dmabuf->ops->vmap(dmabuf, &map);
-		injected = !current->fail_nth;
-		current->fail_nth = 0;
-		/* There is a way around some failures. */
-		if (ret) {
-			failed++;
-			KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
-		} else {
-			dmabuf->ops->vunmap(dmabuf, &map);
+	dma_resv_lock(dmabuf->resv, NULL);
+	for (round = 0; round < 5; round++) {
+		for (nth = 1, injected = true; injected && nth < 100; nth++) {
+			current->fail_nth = nth;
+			ret = dmabuf->ops->vmap(dmabuf, &map);
+			injected = !current->fail_nth;
+			current->fail_nth = 0;
+
+			failed += !!ret;
+			if (ret)
+				KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+			else
+				dmabuf->ops->vunmap(dmabuf, &map);
 		}
-		dma_resv_unlock(dmabuf->resv);
+		KUNIT_EXPECT_EQ(test, ret, 0);
 	}
-	KUNIT_EXPECT_EQ(test, ret, 0);
-	KUNIT_EXPECT_GE(test, failed, 2);
+	dma_resv_unlock(dmabuf->resv);
+	KUNIT_EXPECT_GE(test, failed, 5);
 }
 
 static struct kunit_case rmem_failing_map_cases[] = {
