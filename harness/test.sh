@@ -126,7 +126,7 @@ selftest() { # VARIANT
 cd "$root"
 say "the kernel"
 make -s kernel TARGET=um
-"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler sparse python3
+"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3
 dtb lib/kunit-tests/rmem_heap_test.dts test
 dtb lib/kunit-tests/rmem_heap_hostile.dts hostile
 sed -i -f lib/kunit-tests/rmem_heap_hostile.sed "$logs/hostile.dtb"

@@ -227,6 +227,21 @@ static void rmem_test_cleared(struct kunit *test)
 	}
 }
 
+/* Makes the test a task that is being killed, or one that is not */
+static void rmem_test_set_killed(bool killed)
+{
+	unsigned long flags;
+
+	if (!lock_task_sighand(current, &flags))
+		return;
+	if (killed)
+		sigaddset(&current->pending.signal, SIGKILL);
+	else
+		sigdelset(&current->pending.signal, SIGKILL);
+	recalc_sigpending();
+	unlock_task_sighand(current, &flags);
+}
+
 /* A caller that is killed gets nothing, least of all memory that is not clear */
 static void rmem_test_killed(struct kunit *test)
 {
@@ -235,18 +250,12 @@ static void rmem_test_killed(struct kunit *test)
 	bool clears = heap->memory == RMEM_LINEAR;
 	struct dma_buf *dmabuf;
 
-	spin_lock_irq(&current->sighand->siglock);
-	sigaddset(&current->pending.signal, SIGKILL);
-	recalc_sigpending();
-	spin_unlock_irq(&current->sighand->siglock);
+	rmem_test_set_killed(true);
 	KUNIT_EXPECT_TRUE(test, fatal_signal_pending(current));
 
 	dmabuf = rmem_heap_alloc(heap, SZ_1M, O_RDWR);
 
-	spin_lock_irq(&current->sighand->siglock);
-	sigdelset(&current->pending.signal, SIGKILL);
-	recalc_sigpending();
-	spin_unlock_irq(&current->sighand->siglock);
+	rmem_test_set_killed(false);
 
 	KUNIT_EXPECT_EQ(test, IS_ERR(dmabuf), clears);
 	/* CMA itself gives up when its caller is killed. */
