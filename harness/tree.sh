@@ -28,11 +28,11 @@ fetch_source() {
 	local deb have pkg new
 	base=$build/src/linux-$series
 	if [ ! -d "$base" ]; then
-		have=$(ls -d "$build"/src/linux-[0-9]*.* 2>/dev/null | newest)
+		have=$(ls -d "$build"/src/linux-[0-9]*.* 2>/dev/null | newest || true)
 		[ -z "$have" ] || base=$have
 	fi
 	if [ ! -d "$base" ]; then
-		deb=$(ls "$build"/cache/linux-source-"$series"_*.deb 2>/dev/null | newest)
+		deb=$(ls "$build"/cache/linux-source-"$series"_*.deb 2>/dev/null | newest || true)
 		if [ -z "$deb" ]; then
 			apt() { "$root/harness/apt.sh" "$build/apt" "$suites" "$@"; }
 			pkg=$(apt names "^linux-source-${series/./\\.}\$")
