@@ -116,8 +116,8 @@ if [ "$base_id" != "$(cat "$state/base" 2>/dev/null)" ] || [ ! -d "$tree" ]; the
 	touch "$state/synced"
 	: >"$state/outputs"
 	base_files >"$state/files"
-	copy_base "$tree.new" <"$state/files"
 	grep -qx Makefile "$state/files" || die "cannot list the files of $base"
+	copy_base "$tree.new" <"$state/files"
 	[ -z "$KDIR" ] || remove_outputs "$tree.new"
 	mv "$tree.new" "$tree"
 	echo "$base_id" >"$state/base"
@@ -145,8 +145,8 @@ fi
 # --- build/stage: our files, merged and patched ---------------------------------------
 
 ours() {
-	if git -C "$root" rev-parse --git-dir >/dev/null 2>&1; then
-		git -C "$root" ls-files -co --exclude-standard
+	if [ -e "$root/.git" ] && command -v git >/dev/null; then
+		git -C "$root" -c safe.directory='*' ls-files -co --exclude-standard
 	else
 		(cd "$root" && find . -name .git -prune -o -path ./build -prune -o -type f -printf '%P\n')
 	fi | grep -vE '^(Makefile|README\.md|COPYING|\.gitignore|(\.ci|harness|patches|build)/.*)$' |

@@ -260,7 +260,6 @@ static void rmem_heap_refuse_no_entry(struct rmem_heap *heap)
 {
 	struct device_node *np = heap->of_node;
 	int na = of_n_addr_cells(np);
-	u64 base = rmem_read_cells(np, "reg", 0, na);
 	u64 size = rmem_read_cells(np, "reg", na, of_n_size_cells(np));
 	const char *why = "the kernel refused the node, see \"Reserved memory\" above";
 
@@ -275,7 +274,8 @@ static void rmem_heap_refuse_no_entry(struct rmem_heap *heap)
 		why = "a restricted pool can be neither no-map nor reusable";
 #ifdef CONFIG_CMA
 	else if (heap->mode == RMEM_HEAP_CMA &&
-		 !IS_ALIGNED(base | size, CMA_MIN_ALIGNMENT_BYTES)) {
+		 !IS_ALIGNED(rmem_read_cells(np, "reg", 0, na) | size,
+			     CMA_MIN_ALIGNMENT_BYTES)) {
 		rmem_heap_verdict(heap, RMEM_REFUSED,
 				  "base and size of a CMA area must be multiples of %lu KiB",
 				  CMA_MIN_ALIGNMENT_BYTES / SZ_1K);
@@ -427,7 +427,7 @@ static enum rmem_place __init rmem_find_place(const struct reserved_mem *rmem)
 	for_each_reserved_mem_region(mem)
 		reserved += rmem_common(rmem, mem);
 
-	if (rmem_overlap(rmem->base, rmem->size, __pa_symbol(_stext), _end - _stext) ||
+	if (rmem_overlap(rmem->base, rmem->size, __pa_symbol(_text), _end - _text) ||
 	    rmem_overlap(rmem->base, rmem->size, initial_boot_params_pa,
 			 fdt_totalsize(initial_boot_params)))
 		return RMEM_PLACE_BAD;

@@ -326,6 +326,52 @@ static void rmem_test_fragmented(struct kunit *test)
 			heap->rmem->size / 2 - SZ_1M);
 }
 
+/* An area that could not be activated has given its memory back */
+static void rmem_test_dead_area(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
+	struct reserved_mem larger = *heap->rmem, elsewhere = *heap->rmem;
+	struct rmem_heap dead = { .mode = RMEM_HEAP_CMA, .rmem = &larger };
+
+	larger.size *= 2;
+	KUNIT_EXPECT_EQ(test, rmem_pool_for(RMEM_HEAP_CMA)->init(&dead), -ENXIO);
+	elsewhere.base += SZ_4M;
+	dead.rmem = &elsewhere;
+	KUNIT_EXPECT_EQ(test, rmem_pool_for(RMEM_HEAP_CMA)->init(&dead), -ENXIO);
+}
+
+/* A carveout may lie at 0, which gen_pool takes for failure, and above 4 GiB */
+static void rmem_test_any_base(struct kunit *test)
+{
+	static const u64 bases[] = { 0, PAGE_SIZE, 0xfff00000ULL, SZ_4G, 0xffff00000000ULL };
+	const struct rmem_pool *pool = rmem_pool_for(RMEM_HEAP_CARVEOUT);
+	struct rmem_heap *model = rmem_test_heap(test, "device-only@17000000");
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bases); i++) {
+		struct reserved_mem rmem = { .base = bases[i], .size = SZ_2M };
+		/* Nobody touches memory of this node's kind. */
+		struct rmem_heap heap = { .of_node = model->of_node, .rmem = &rmem };
+		struct rmem_buffer first = { .heap = &heap, .len = SZ_1M };
+		struct rmem_buffer second = { .heap = &heap, .len = SZ_1M };
+		struct rmem_buffer none = { .heap = &heap, .len = PAGE_SIZE };
+
+		KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
+		KUNIT_EXPECT_EQ(test, heap.memory, RMEM_DEVICE_ONLY);
+		KUNIT_ASSERT_EQ(test, pool->alloc(&heap, &first), 0);
+		KUNIT_ASSERT_EQ(test, pool->alloc(&heap, &second), 0);
+		KUNIT_EXPECT_EQ(test, first.extents[0].paddr, bases[i]);
+		KUNIT_EXPECT_EQ(test, second.extents[0].paddr, bases[i] + SZ_1M);
+		KUNIT_EXPECT_EQ(test, pool->alloc(&heap, &none), -ENOMEM);
+		pool->free(&heap, &first);
+		pool->free(&heap, &second);
+		KUNIT_EXPECT_EQ(test, pool->alloc(&heap, &none), 0);
+		pool->free(&heap, &none);
+		pool->exit(&heap);
+		KUNIT_EXPECT_NULL(test, heap.gen_pool);
+	}
+}
+
 static struct kunit_case rmem_heap_alloc_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_sizes, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_extents, rmem_test_heaps_gen_params),
@@ -336,6 +382,8 @@ static struct kunit_case rmem_heap_alloc_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_killed, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_churn, rmem_test_heaps_gen_params),
 	KUNIT_CASE(rmem_test_fragmented),
+	KUNIT_CASE(rmem_test_dead_area),
+	KUNIT_CASE(rmem_test_any_base),
 	{ }
 };
 
