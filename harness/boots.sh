@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: boots.sh    boots with trees and parameters out of the ordinary. Prints TAP.
+# usage: boots.sh [modules]    boots with trees and parameters out of the ordinary. Prints
+# TAP. `modules`: those with cma_heap as a module, in the kernel for that.
 #
 # Which heaps there are is seen by a program of its own; what the kernel says is read off
 # the console.
 . "$(dirname "$0")/lib.sh"
 
-dir=$build/boots
+variant=${1:-}
+dir=$build/boots${variant:+-$variant}
 n=0 bad=0
 mkdir -p "$dir"
 
@@ -30,7 +32,7 @@ boot() {
 		dtc -q -f -I dts -O dtb -o "$dtb" "$dts"
 	fi
 	MEM=$mem DTB=$dtb INITRD=$initrd APPEND=$5 TIMEOUT=180 \
-		"$root/harness/boot.sh" >"$console" 2>&1 </dev/null || true
+		"$root/harness/boot.sh" $variant >"$console" 2>&1 </dev/null || true
 	rc=0
 	"$root/harness/reports.sh" "$console" >>"$console.reports" || rc=1
 	result $rc "$name: no report" "$console"
@@ -55,9 +57,21 @@ heaps() { # NAME HEAP...
 
 "$root/harness/deps.sh" gcc libc6-dev device-tree-compiler
 gcc -static -O2 -Wall -Wextra -Werror -o "$dir/list" "$root/harness/check/list-init.c"
-"$root/harness/check/initrd.sh" "$dir/list.cpio" init="$dir/list" >/dev/null
+"$root/harness/check/initrd.sh" "$dir/list.cpio" init="$dir/list" \
+	${variant:+cma_heap.ko="$build/um-modules/drivers/dma-buf/heaps/cma_heap.ko"} >/dev/null
 "$root/harness/check/initrd.sh" "$dir/check.cpio" >/dev/null
 trees=$root/harness/dts
+
+if [ "$variant" = modules ]; then
+	boot "cma_heap is a module" 512M "$trees/other.dts" "$dir/list.cpio" ""
+	heaps "cma_heap is a module" system default_cma_region linux,cma audio@a0c3000 \
+		vm@b012000 scratch@c001000
+	boot "cma_heap is a module, held back" 512M "$trees/other.dts" "$dir/list.cpio" \
+		"rmem_heap.export=!linux,cma"
+	heaps "cma_heap is a module, held back" system audio@a0c3000 vm@b012000 scratch@c001000
+	echo "1..$n"
+	exit $((bad != 0))
+fi
 
 # A tree that this project's table was not written for, used for real
 boot "another tree" 512M "$trees/other.dts" "$dir/check.cpio" ""

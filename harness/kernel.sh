@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: kernel.sh um [debug]    build build/tree into build/um or build/um-debug
+# usage: kernel.sh um [debug|modules]    build build/tree into build/um, build/um-debug or
+# build/um-modules
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -20,8 +21,8 @@ um)
 esac
 case $variant in
 "") out=$build/$target ;;
-debug) out=$build/$target-debug ;;
-*) die "the second argument can only be: debug" ;;
+debug|modules) out=$build/$target-$variant ;;
+*) die "the second argument can only be: debug or modules" ;;
 esac
 
 [ -e "$tree/Makefile" ] || die "there is no build/tree; run: make tree"
@@ -79,7 +80,9 @@ rm -f "$out/fragments.config.new" "$out/config.id.new"
 
 before=$(stat -c %Y.%s "$out/$image" 2>/dev/null || true)
 say "building $name/$image"
-run_make "$out/build.log" "${mk[@]}" -j"$(nproc)" "$image"
+targets=("$image")
+[ "$variant" != modules ] || targets+=(modules)
+run_make "$out/build.log" "${mk[@]}" -j"$(nproc)" "${targets[@]}"
 if [ "$before" = "$(stat -c %Y.%s "$out/$image")" ]; then
 	say "$name/$image is up to date"
 else

@@ -160,6 +160,9 @@ suite "selftest, debug kernel" selftest debug
 
 if [ "$all" = all ]; then
 	suite "kunit.py run, with its own configuration" kunit_run
+	say "the kernel with cma_heap as a module"
+	harness/kernel.sh um modules
+	suite "boots with cma_heap as a module" harness/boots.sh modules
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
