@@ -108,7 +108,7 @@ boot "exact names" 1G "$run" "$dir/list.cpio" \
 	"rmem_heap.export=fpga@1c000000:modem@2c000000 rmem_heap.export=ramoops@29000000"
 heaps "exact names" system video@10000000 camera vram@14000000 guest@18000000 \
 	ecc-off@20000000 dsp@24000000 fpga@1c000000 modem@2c000000 ramoops@29000000
-says "exact names" '^rmem_heap: ramoops@29000000: exported although it belongs to the driver of ramoops'
+says "exact names" '^rmem_heap: ramoops@29000000: exporting it although it belongs to the driver of ramoops'
 boot "all pools" 1G "$run" "$dir/list.cpio" "rmem_heap.export=*"
 heaps "all pools" system video@10000000 camera vram@14000000 guest@18000000 \
 	ecc-off@20000000 dsp@24000000 bounce@28000000

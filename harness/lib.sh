@@ -3,6 +3,8 @@
 set -euo pipefail
 umask 022
 export LC_ALL=C
+# A make that calls us must not make ours silent, say.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build

@@ -22,7 +22,8 @@ struct rmem_heap;
  * @RMEM_HEAP_RESTRICTED: "restricted-dma-pool": the region's swiotlb pool.
  *	Buffers are chains of chunks of at most 256 KiB, cached.
  * @RMEM_HEAP_CARVEOUT: any other region: a pool of the heap's own.
- *	Contiguous buffers, cached; never mapped by the CPU if the node is no-map.
+ *	Contiguous buffers, cached, or write-combined if the region is not RAM to the
+ *	kernel; never mapped by the CPU if the node is no-map.
  */
 enum rmem_heap_mode {
 	RMEM_HEAP_CMA,

@@ -32,6 +32,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/of.h>
+#include <linux/of_address.h>
 #include <linux/of_fdt.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/seq_file.h>
@@ -361,7 +362,7 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 		return;
 	}
 	/* Sizes are size_t and gen_pool addresses unsigned long, with a page below. */
-	if (!rmem->size || rmem->size > ULONG_MAX - 2 * PAGE_SIZE) {
+	if (rmem->size > ULONG_MAX - 2 * PAGE_SIZE || rmem->base + rmem->size <= rmem->base) {
 		rmem_heap_verdict(heap, RMEM_REFUSED, "its size is not usable");
 		return;
 	}
@@ -400,7 +401,8 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 
 static bool rmem_overlap(phys_addr_t a, phys_addr_t a_size, phys_addr_t b, phys_addr_t b_size)
 {
-	return a < b + b_size && b < a + a_size;
+	/* Last bytes: memory may go up to the end of the address space. */
+	return a <= b + (b_size - 1) && b <= a + (a_size - 1);
 }
 
 static phys_addr_t __init rmem_common(const struct reserved_mem *rmem,
@@ -483,6 +485,7 @@ static void __init rmem_heap_verify(struct rmem_heap *heap)
 	bool no_map = of_property_read_bool(heap->of_node, "no-map");
 	const char *problem = rmem_heap_name_problem(heap->name);
 	struct rmem_heap *other;
+	u64 base, size;
 
 	if (problem) {
 		rmem_heap_verdict(heap, RMEM_REFUSED, "%s", problem);
@@ -497,8 +500,14 @@ static void __init rmem_heap_verify(struct rmem_heap *heap)
 			rmem_heap_verdict(heap, RMEM_REFUSED, "two nodes have this name");
 			return;
 		}
-		if (other->rmem && rmem_overlap(rmem->base, rmem->size, other->rmem->base,
-						other->rmem->size)) {
+		if (!other->rmem)
+			continue;
+		/* Not by the entry, which is its namesake's if it has one. */
+		if (of_property_read_reg(other->of_node, 0, &base, &size)) {
+			base = other->rmem->base;
+			size = other->rmem->size;
+		}
+		if (rmem_overlap(rmem->base, rmem->size, base, size)) {
 			rmem_heap_verdict(heap, RMEM_REFUSED, "it overlaps %s", other->name);
 			return;
 		}
@@ -634,6 +643,20 @@ err_unassign:
 	return ret;
 }
 
+static const char * __init rmem_export_problem(int err)
+{
+	switch (err) {
+	case -EXDEV:
+		return "devices get another pool than the node says";
+	case -ENXIO:
+		return "its CMA area could not be activated";
+	case -EOPNOTSUPP:
+		return "the kernel is built without its allocator";
+	default:
+		return "its heap failed";
+	}
+}
+
 /* Who asks for a heap, NULL if nobody does; says so where asking is not enough */
 static const char * __init rmem_heap_wanted_by(struct rmem_heap *heap)
 {
@@ -651,7 +674,7 @@ static const char * __init rmem_heap_wanted_by(struct rmem_heap *heap)
 	case RMEM_OWNED:
 		/* Who names it exactly is taken at their word. */
 		if (admin == RMEM_MATCH_NAME) {
-			pr_warn("%s: exported although %s: two users of one memory, corruption is yours to rule out\n",
+			pr_warn("%s: exporting it although %s: two users of one memory, corruption is yours to rule out\n",
 				heap->name, heap->reason);
 			return "rmem_heap.export";
 		}
@@ -706,10 +729,8 @@ static int __init rmem_heap_register(void)
 				heap->exported_by = wanted_by;
 			else
 				rmem_heap_verdict(heap, RMEM_REFUSED, "%s (error %d)",
-						  ret == -EXDEV ?
-						  "devices get another pool than the node says" :
-						  "its heap failed, see above", ret);
-		} else if (heap->held_back) {
+						  rmem_export_problem(ret), ret);
+		} else if (heap->held_back && heap->verdict == RMEM_FREE) {
 			snprintf(heap->reason, sizeof(heap->reason), "rmem_heap.export=!%s",
 				 heap->name);
 		} else if (heap->verdict == RMEM_FREE) {
@@ -848,8 +869,8 @@ EXPORT_SYMBOL_GPL(rmem_heap_alloc);
  * @alias: asked about default_cma_region, not about the area's own name
  *
  * Context: any, once the heaps are registered (fs_initcall).
- * Return: true if the area has a heap here, under its own name; or if the administrator
- * holds it back, under any name.
+ * Return: true if the area has a heap here or its name cannot be one, under its own name;
+ * or if the region was refused or the administrator holds it back, under any name.
  */
 bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
 {
@@ -858,6 +879,9 @@ bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
 	list_for_each_entry(heap, &rmem_heaps, list) {
 		if (heap->mode != RMEM_HEAP_CMA || !heap->rmem || heap->rmem->priv != cma)
 			continue;
+		/* Its memory may not be what it seems, or the name is somebody else's. */
+		if (heap->verdict == RMEM_REFUSED)
+			return !alias || !rmem_heap_name_problem(heap->name);
 		return heap->held_back || (heap->exported_by && !alias);
 	}
 	return false;

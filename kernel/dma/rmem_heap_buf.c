@@ -50,6 +50,7 @@ enum rmem_route {
  * @orig_nents: entries that @sgt was allocated with
  * @route: how it is mapped
  * @attrs: attributes for map and unmap, which must agree
+ * @mmio: RMEM_ROUTE_MMIO: DMA address of the buffer while it is mapped
  * @dir: direction it is mapped in, DMA_NONE while it is not
  */
 struct rmem_attachment {
@@ -57,6 +58,7 @@ struct rmem_attachment {
 	unsigned int orig_nents;
 	enum rmem_route route;
 	unsigned long attrs;
+	dma_addr_t mmio;
 	enum dma_data_direction dir;
 };
 
@@ -120,19 +122,18 @@ static bool rmem_cut_next(struct rmem_cut *cut, struct phys_vec *seg)
 	return true;
 }
 
-/* Would the DMA API hand the memory to the device as it is? */
-static bool rmem_capable(const struct rmem_buffer *buf, struct device *dev, bool is_ram,
+/* Would the DMA API hand the memory to the device as it is? Segment by segment, as it asks */
+static bool rmem_capable(struct rmem_cut cut, struct device *dev, bool is_ram,
 			 unsigned long attrs)
 {
-	unsigned int i;
+	struct phys_vec seg;
 
-	for (i = 0; i < buf->nr; i++) {
-		const struct phys_vec *extent = &buf->extents[i];
+	while (rmem_cut_next(&cut, &seg)) {
 		dma_addr_t addr = attrs & DMA_ATTR_CC_SHARED ?
-			phys_to_dma_unencrypted(dev, extent->paddr) :
-			phys_to_dma_encrypted(dev, extent->paddr);
+			phys_to_dma_unencrypted(dev, seg.paddr) :
+			phys_to_dma_encrypted(dev, seg.paddr);
 
-		if (!dma_capable(dev, addr, extent->len, is_ram, attrs))
+		if (!dma_capable(dev, addr, seg.len, is_ram, attrs))
 			return false;
 	}
 	return true;
@@ -148,6 +149,11 @@ static bool rmem_can_bounce(struct device *dev)
 
 	if (!is_swiotlb_active(dev))
 		return false;
+#ifdef CONFIG_SWIOTLB_DYNAMIC
+	/* There will be a pool that it reaches. */
+	if (mem->can_grow)
+		return true;
+#endif
 
 	attrs = mem->cc_shared ? DMA_ATTR_CC_SHARED : 0;
 	addr = mem->cc_shared ? phys_to_dma_unencrypted(dev, mem->defpool.start) :
@@ -166,8 +172,13 @@ static int rmem_choose_route(const struct rmem_buffer *buf, struct device *dev,
 			     struct rmem_attachment *a)
 {
 	bool direct = !get_dma_ops(dev) && !use_dma_iommu(dev);
+	struct rmem_cut cut;
 
 	if (!dev->dma_mask || !*dev->dma_mask)
+		return -EINVAL;
+
+	cut = rmem_cut_for(buf, dev);
+	if (!cut.max)
 		return -EINVAL;
 
 	if (buf->heap->memory != RMEM_LINEAR) {
@@ -177,7 +188,7 @@ static int rmem_choose_route(const struct rmem_buffer *buf, struct device *dev,
 		a->route = RMEM_ROUTE_MMIO;
 		a->attrs = DMA_ATTR_MMIO;
 		if (direct && (is_swiotlb_force_bounce(dev) ||
-			       !rmem_capable(buf, dev, false, a->attrs | shared)))
+			       !rmem_capable(cut, dev, false, a->attrs | shared)))
 			return -EBUSY;
 		return 0;
 	}
@@ -190,14 +201,16 @@ static int rmem_choose_route(const struct rmem_buffer *buf, struct device *dev,
 		 * their unmap asks swiotlb about the memory, too.
 		 */
 		a->route = RMEM_ROUTE_POOL;
-		if (!direct || !rmem_capable(buf, dev, true, a->attrs))
+		if (!direct || !rmem_capable(cut, dev, true, a->attrs))
 			return -EBUSY;
 		return 0;
 	}
 
 	a->route = RMEM_ROUTE_API;
+	/* That importers share cache lines of a buffer is what dma-bufs are for. */
+	a->attrs |= DMA_ATTR_DEBUGGING_IGNORE_CACHELINES;
 	if (direct && (is_swiotlb_force_bounce(dev) ||
-		       !rmem_capable(buf, dev, true, a->attrs)) && !rmem_can_bounce(dev))
+		       !rmem_capable(cut, dev, true, a->attrs)) && !rmem_can_bounce(dev))
 		return -EBUSY;
 	return 0;
 }
@@ -220,11 +233,6 @@ static int rmem_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach
 		goto err_free;
 
 	cut = rmem_cut_for(buf, attach->dev);
-	if (!cut.max) {
-		ret = -EINVAL;
-		goto err_free;
-	}
-
 	for (fill = cut; rmem_cut_next(&fill, &seg); )
 		a->orig_nents++;
 
@@ -304,16 +312,10 @@ static void rmem_pool_map(struct device *dev, struct rmem_attachment *a,
 	rmem_pool_sync_for_device(dev, &a->sgt, dir);
 }
 
-static void rmem_mmio_unmap(struct device *dev, struct rmem_attachment *a,
-			    unsigned int nents, enum dma_data_direction dir)
-{
-	struct scatterlist *sg;
-	int i;
-
-	for_each_sg(a->sgt.sgl, sg, nents, i)
-		dma_unmap_phys(dev, sg_dma_address(sg), sg_dma_len(sg), dir, a->attrs);
-}
-
+/*
+ * Memory outside the linear map is one extent, mapped in one go: an IOMMU gives it one
+ * range of addresses then. The table has it in the segments that the importer takes.
+ */
 static int rmem_mmio_map(const struct rmem_buffer *buf, struct device *dev,
 			 struct rmem_attachment *a, enum dma_data_direction dir)
 {
@@ -322,16 +324,15 @@ static int rmem_mmio_map(const struct rmem_buffer *buf, struct device *dev,
 	struct phys_vec seg;
 	int i, ret;
 
+	a->mmio = dma_map_phys(dev, buf->extent.paddr, buf->len, dir, a->attrs);
+	ret = dma_mapping_error(dev, a->mmio);
+	if (ret)
+		return ret;
+
 	for_each_sg(a->sgt.sgl, sg, a->orig_nents, i) {
 		rmem_cut_next(&cut, &seg);
-		sg_dma_address(sg) = dma_map_phys(dev, seg.paddr, seg.len, dir, a->attrs);
+		sg_dma_address(sg) = a->mmio + (seg.paddr - buf->extent.paddr);
 		sg_dma_len(sg) = seg.len;
-
-		ret = dma_mapping_error(dev, sg_dma_address(sg));
-		if (ret) {
-			rmem_mmio_unmap(dev, a, i, dir);
-			return ret;
-		}
 	}
 	return 0;
 }
@@ -374,7 +375,7 @@ static void rmem_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 		dma_unmap_sgtable(attach->dev, sgt, dir, a->attrs);
 		break;
 	case RMEM_ROUTE_MMIO:
-		rmem_mmio_unmap(attach->dev, a, a->orig_nents, dir);
+		dma_unmap_phys(attach->dev, a->mmio, attach->dmabuf->size, dir, a->attrs);
 		break;
 	case RMEM_ROUTE_POOL:
 		rmem_pool_sync_for_cpu(attach->dev, sgt, dir);
@@ -384,39 +385,54 @@ static void rmem_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 }
 
 /*
- * The direction to sync a mapping in for a CPU access: what both have in common, DMA_NONE
- * if that is nothing. The DMA API takes no other direction than a mapping has.
+ * The direction to sync a mapping in for a CPU access, DMA_NONE for nothing to do. The DMA
+ * API takes no other than the mapping's own. A device that writes is synced for any access:
+ * lines that the CPU wrote to must not come out over its data later, nor have old data
+ * around what was written. One that only reads makes nothing for the CPU to see.
  */
 static enum dma_data_direction rmem_sync_dir(enum dma_data_direction mapped,
 					     enum dma_data_direction wanted)
 {
 	if (mapped == DMA_BIDIRECTIONAL)
 		return wanted;
-	if (wanted == DMA_BIDIRECTIONAL || wanted == mapped)
-		return mapped;
-	return DMA_NONE;
+	if (mapped == DMA_TO_DEVICE && wanted == DMA_FROM_DEVICE)
+		return DMA_NONE;
+	return mapped;
 }
 
 typedef void (*rmem_sync_fn)(struct device *dev, struct sg_table *sgt,
 			     enum dma_data_direction dir);
 
-/* Every attachment that is mapped, and no other */
+/* The attachments that are mapped, if that means to invalidate or if it does not */
 static void rmem_sync_attachments(struct dma_buf *dmabuf, enum dma_data_direction wanted,
-				  rmem_sync_fn api_sync, rmem_sync_fn pool_sync)
+				  bool invalidate, rmem_sync_fn api_sync,
+				  rmem_sync_fn pool_sync)
 {
 	struct dma_buf_attachment *attach;
 
 	list_for_each_entry(attach, &dmabuf->attachments, node) {
 		struct rmem_attachment *a = attach->priv;
 		enum dma_data_direction dir = rmem_sync_dir(a->dir, wanted);
+		bool invalidates = dir == DMA_FROM_DEVICE;
 
-		if (dir == DMA_NONE)
+		if (dir == DMA_NONE || invalidates != invalidate)
 			continue;
 		if (a->route == RMEM_ROUTE_POOL)
 			pool_sync(attach->dev, &a->sgt, dir);
 		else
 			api_sync(attach->dev, &a->sgt, dir);
 	}
+}
+
+/*
+ * Every attachment. What the CPU wrote is cleaned for those that read it before it is
+ * invalidated for others, which on some architectures throws it away.
+ */
+static void rmem_sync_all(struct dma_buf *dmabuf, enum dma_data_direction wanted,
+			  rmem_sync_fn api_sync, rmem_sync_fn pool_sync)
+{
+	rmem_sync_attachments(dmabuf, wanted, false, api_sync, pool_sync);
+	rmem_sync_attachments(dmabuf, wanted, true, api_sync, pool_sync);
 }
 
 static int rmem_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
@@ -429,8 +445,7 @@ static int rmem_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
 		invalidate_kernel_vmap_range(buf->vaddr, buf->len);
-	rmem_sync_attachments(dmabuf, dir, dma_sync_sgtable_for_cpu,
-			      rmem_pool_sync_for_cpu);
+	rmem_sync_all(dmabuf, dir, dma_sync_sgtable_for_cpu, rmem_pool_sync_for_cpu);
 	dma_resv_unlock(dmabuf->resv);
 
 	return 0;
@@ -449,8 +464,7 @@ static int rmem_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction d
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
 		flush_kernel_vmap_range(buf->vaddr, buf->len);
-	rmem_sync_attachments(dmabuf, dir, dma_sync_sgtable_for_device,
-			      rmem_pool_sync_for_device);
+	rmem_sync_all(dmabuf, dir, dma_sync_sgtable_for_device, rmem_pool_sync_for_device);
 	dma_resv_unlock(dmabuf->resv);
 
 	return 0;
@@ -487,7 +501,10 @@ static int rmem_mmap_pte(pte_t *ptep, unsigned long addr, void *data)
 	return 0;
 }
 
-/* Fills the whole mapping at once; the core undoes it if this fails half-way. */
+/*
+ * Fills the whole mapping at once; the core undoes it if this fails half-way. It has also
+ * seen that the mapping does not go beyond the buffer.
+ */
 static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	const struct rmem_buffer *buf = dmabuf->priv;
@@ -501,12 +518,9 @@ static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL;
 
-	if (vma->vm_pgoff >= buf->len >> PAGE_SHIFT ||
-	    vma_pages(vma) > (buf->len >> PAGE_SHIFT) - vma->vm_pgoff)
-		return -EINVAL;
-
+	/* As the pool's own mapping is: memremap(MEMREMAP_WC) decrypts, too. */
 	if (buf->heap->memory == RMEM_WC)
-		prot = pgprot_writecombine(prot);
+		prot = pgprot_decrypted(pgprot_writecombine(prot));
 	else if (rmem_pool_decrypted(buf->heap))
 		prot = pgprot_decrypted(prot);
 
@@ -514,7 +528,7 @@ static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	vma->vm_page_prot = prot;
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 
-	for (i = 0; addr < vma->vm_end; i++) {
+	for (i = 0; i < buf->nr && addr < vma->vm_end; i++) {
 		const struct phys_vec *extent = &buf->extents[i];
 		size_t len;
 
@@ -537,6 +551,12 @@ static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 		skip = 0;
 	}
 	return 0;
+}
+
+/* Is some of an extent not in the linear map? High memory is at the end. */
+static bool rmem_extent_high(const struct phys_vec *extent)
+{
+	return PageHighMem(phys_to_page(extent->paddr + extent->len - 1));
 }
 
 /* The kernel's mapping of a buffer with struct pages, its memory type kept */
@@ -567,10 +587,8 @@ static int rmem_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	struct rmem_buffer *buf = dmabuf->priv;
 
 	if (buf->heap->memory == RMEM_LINEAR) {
-		struct page *first = phys_to_page(buf->extents[0].paddr);
-
-		if (buf->nr == 1 && !PageHighMem(first))
-			buf->vaddr = page_address(first);
+		if (buf->nr == 1 && !rmem_extent_high(&buf->extents[0]))
+			buf->vaddr = phys_to_virt(buf->extents[0].paddr);
 		else
 			buf->vaddr = rmem_vmap_pages(buf);
 		if (!buf->vaddr)
@@ -628,26 +646,42 @@ static const struct dma_buf_ops rmem_device_only_buf_ops = {
 	.release = rmem_release,
 };
 
+/* Bytes to clear in one go, between looks at whether somebody waits or has been killed */
+#define RMEM_CLEAR_BATCH	min_t(size_t, SZ_1M, PROCESS_PAGES_NON_PREEMPT_BATCH << PAGE_SHIFT)
+
+/* Memory that the buffer has elsewhere in the kernel's address space already */
+static int rmem_clear_vaddr(void *vaddr, size_t len)
+{
+	while (len) {
+		size_t n = min(len, RMEM_CLEAR_BATCH);
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		memset(vaddr, 0, n);
+		cond_resched();
+		vaddr += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* By address, not by page: struct pages need not follow one another as their pages do. */
 static int rmem_clear_extent(const struct phys_vec *extent)
 {
-	struct page *page = phys_to_page(extent->paddr);
-	size_t left = extent->len >> PAGE_SHIFT;
-	bool high = PageHighMem(page);
+	phys_addr_t paddr = extent->paddr, end = extent->paddr + extent->len;
+	bool high = rmem_extent_high(extent);
 
-	while (left) {
-		unsigned int n = high ? 1 : min_t(size_t, left,
-						  min(PROCESS_PAGES_NON_PREEMPT_BATCH,
-						      SZ_1M >> PAGE_SHIFT));
+	while (paddr < end) {
+		size_t n = high ? PAGE_SIZE : min_t(size_t, end - paddr, RMEM_CLEAR_BATCH);
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (high)
-			clear_highpage(page);
+			clear_highpage(phys_to_page(paddr));
 		else
-			clear_pages(page_address(page), n);
+			clear_pages(phys_to_virt(paddr), n >> PAGE_SHIFT);
 		cond_resched();
-		page += n;
-		left -= n;
+		paddr += n;
 	}
 	return 0;
 }
@@ -667,8 +701,7 @@ static int rmem_buffer_clear(const struct rmem_buffer *buf)
 		}
 		return 0;
 	case RMEM_WC:
-		memset(buf->vaddr, 0, buf->len);
-		return 0;
+		return rmem_clear_vaddr(buf->vaddr, buf->len);
 	case RMEM_DEVICE_ONLY:
 		return 0;
 	}

@@ -207,8 +207,11 @@ static void rmem_test_cleared(struct kunit *test)
 	struct rmem_heap *heap = rmem_test_param_heap(test);
 	unsigned int round, i;
 
-	if (heap->memory == RMEM_DEVICE_ONLY)
+	/* Who could see it? rmem_test_device_only() knows. */
+	if (heap->memory == RMEM_DEVICE_ONLY) {
+		KUNIT_EXPECT_NULL(test, rmem_test_buf(rmem_test_alloc(test, heap, SZ_1M))->vaddr);
 		return;
+	}
 
 	for (round = 0; round < 2; round++) {
 		struct rmem_test_held *held = rmem_test_fill(test, heap);

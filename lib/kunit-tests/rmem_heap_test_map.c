@@ -527,6 +527,18 @@ static void rmem_test_sync_exact(struct kunit *test)
 	dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
 	rmem_test_expect_syncs(test, 0, 2 * SZ_256K);
 
+	/*
+	 * What the CPU wrote must not come out over what the device writes; and it is
+	 * cleaned for the one that reads before it is invalidated for the other.
+	 */
+	rmem_test_syncs_watch(heap);
+	dma_buf_end_cpu_access(dmabuf, DMA_TO_DEVICE);
+	rmem_test_expect_syncs(test, 2 * SZ_256K, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_syncs.last_dir, DMA_FROM_DEVICE);
+	rmem_test_syncs_watch(heap);
+	dma_buf_begin_cpu_access(dmabuf, DMA_TO_DEVICE);
+	rmem_test_expect_syncs(test, 0, 2 * SZ_256K);
+
 	/* Unmapped is not mapped any more. */
 	kunit_release_action(test, rmem_test_unmap_action, in);
 	rmem_test_syncs_watch(heap);
@@ -580,6 +592,56 @@ static void rmem_test_map_error(struct kunit *test)
 	dma_buf_end_cpu_access(big, DMA_BIDIRECTIONAL);
 
 	rmem_test_data(test, rmem_test_map(test, fits, dev, DMA_BIDIRECTIONAL));
+}
+
+/* Two importers of one buffer at once are no reason for DMA debugging to speak up */
+static void rmem_test_shared(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 SZ_256K);
+	struct rmem_test_import *first, *second;
+
+	first = rmem_test_map(test, dmabuf, rmem_test_device(test, "/cma-noncoherent"),
+			      DMA_BIDIRECTIONAL);
+	second = rmem_test_map(test, dmabuf, rmem_test_device(test, "/free-noncoherent"),
+			       DMA_BIDIRECTIONAL);
+	rmem_test_dma(first, 9, true);
+	KUNIT_EXPECT_EQ(test, rmem_test_dma(second, 9, false), 0);
+	rmem_test_unmap(test, first);
+	rmem_test_data(test, second);
+}
+
+/*
+ * A carveout that is not RAM to the kernel: write-combined, with a mapping of its own. UML
+ * has RAM only, so this takes some that lies idle.
+ */
+static void rmem_test_wc_carveout(struct kunit *test)
+{
+	const struct rmem_pool *pool = rmem_pool_for(RMEM_HEAP_CARVEOUT);
+	struct reserved_mem rmem = *rmem_test_heap(test, "device-only@17000000")->rmem;
+	struct rmem_heap heap = {
+		.name = "wc", .mode = RMEM_HEAP_CARVEOUT, .pool = pool, .rmem = &rmem,
+		.place = RMEM_PLACE_UNMAPPED,
+		.of_node = rmem_test_heap(test, "plain@16000000")->of_node,
+	};
+	struct rmem_test_import *import;
+	struct dma_buf *dmabuf;
+
+	KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
+	KUNIT_EXPECT_EQ(test, heap.memory, RMEM_WC);
+	memset(heap.vaddr, 0xa5, rmem.size);
+
+	dmabuf = rmem_test_alloc(test, &heap, SZ_1M);
+	rmem_test_put(test, rmem_test_alloc(test, &heap, SZ_64K));
+	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(rmem_test_buf(dmabuf)->extent.paddr), 0,
+					   SZ_1M));
+	import = rmem_test_map(test, dmabuf, rmem_test_device(test, "/free-noncoherent"),
+			       DMA_BIDIRECTIONAL);
+	rmem_test_is_direct(test, import);
+	rmem_test_data(test, import);
+	rmem_test_put(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, &heap), rmem.size);
+	pool->exit(&heap);
 }
 
 /* An attachment has one table: a second mapping of it would lose the first */
@@ -646,6 +708,8 @@ static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_no_sync, rmem_test_no_sync_cases_gen_params),
 	KUNIT_CASE(rmem_test_map_error),
 	KUNIT_CASE(rmem_test_map_twice),
+	KUNIT_CASE(rmem_test_shared),
+	KUNIT_CASE(rmem_test_wc_carveout),
 	KUNIT_CASE(rmem_test_life),
 	{ }
 };

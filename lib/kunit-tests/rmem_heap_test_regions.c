@@ -24,7 +24,6 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/string_helpers.h>
 
 #include <asm/sections.h>
 
@@ -227,6 +226,10 @@ static void regions_untouched(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, heap->dev);
 	KUNIT_EXPECT_NULL(test, heap->gen_pool);
 	KUNIT_EXPECT_NULL(test, heap->vaddr);
+	/* cma_heap would make a heap of it all the same. */
+	if (heap->mode == RMEM_HEAP_CMA && heap->verdict == RMEM_REFUSED && heap->rmem &&
+	    heap->rmem->priv)
+		KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(heap->rmem->priv, false));
 	KUNIT_EXPECT_NE_MSG(test, heap->reason[0], '\0', "nobody is told why");
 
 	/*
@@ -393,6 +396,8 @@ static const struct judge_case judge_cases[] = {
 	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("multiples of the page size") },
 	{ "entry of size 0", .zero_size = true, .entry = JUDGE_ENTRY_WITHOUT_OPS,
 	  JUDGE_REFUSED("size is not usable") },
+	{ "end beyond the last address", .base = -(phys_addr_t)SZ_1M, .size = SZ_2M,
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("size is not usable") },
 	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = JUDGE_ENTRY_WITHOUT_OPS,
 	  JUDGE_REFUSED("size is not usable") },
 
@@ -798,8 +803,8 @@ static const struct name_case name_cases[] = {
 static void name_desc(const struct name_case *c, char *desc)
 {
 	/* KTAP is for people: nothing that their terminals take for a command */
-	if (strlen(c->name) < KUNIT_PARAM_DESC_SIZE / 2)
-		string_escape_str(c->name, desc, KUNIT_PARAM_DESC_SIZE, ESCAPE_ANY_NP, NULL);
+	if (strlen(c->name) < KUNIT_PARAM_DESC_SIZE / 4)
+		snprintf(desc, KUNIT_PARAM_DESC_SIZE, "\"%*pE\"", (int)strlen(c->name), c->name);
 	else
 		snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%zu letters", strlen(c->name));
 }
