@@ -241,12 +241,14 @@ static int rmem_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach
 		goto err_free;
 
 	/* Without struct pages the table has no CPU side, just DMA addresses. */
-	if (a->route == RMEM_ROUTE_MMIO) {
-		a->sgt.orig_nents = 0;
-	} else {
-		for (sg = a->sgt.sgl; rmem_cut_next(&cut, &seg); sg = sg_next(sg))
+	for (sg = a->sgt.sgl; rmem_cut_next(&cut, &seg); sg = sg_next(sg)) {
+		if (a->route == RMEM_ROUTE_MMIO)
+			sg_dma_len(sg) = seg.len;
+		else
 			sg_set_page(sg, phys_to_page(seg.paddr), seg.len, 0);
 	}
+	if (a->route == RMEM_ROUTE_MMIO)
+		a->sgt.orig_nents = 0;
 
 	a->dir = DMA_NONE;
 	attach->priv = a;
@@ -319,9 +321,8 @@ static void rmem_pool_map(struct device *dev, struct rmem_attachment *a,
 static int rmem_mmio_map(const struct rmem_buffer *buf, struct device *dev,
 			 struct rmem_attachment *a, enum dma_data_direction dir)
 {
-	struct rmem_cut cut = rmem_cut_for(buf, dev);
 	struct scatterlist *sg;
-	struct phys_vec seg;
+	dma_addr_t addr;
 	int i, ret;
 
 	a->mmio = dma_map_phys(dev, buf->extent.paddr, buf->len, dir, a->attrs);
@@ -329,10 +330,10 @@ static int rmem_mmio_map(const struct rmem_buffer *buf, struct device *dev,
 	if (ret)
 		return ret;
 
-	for_each_sg(a->sgt.sgl, sg, a->orig_nents, i) {
-		rmem_cut_next(&cut, &seg);
-		sg_dma_address(sg) = a->mmio + (seg.paddr - buf->extent.paddr);
-		sg_dma_len(sg) = seg.len;
+	addr = a->mmio;
+	for_each_sgtable_dma_sg(&a->sgt, sg, i) {
+		sg_dma_address(sg) = addr;
+		addr += sg_dma_len(sg);
 	}
 	return 0;
 }
