@@ -352,7 +352,11 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 		return;
 	}
 	if ((pool || reusable) && !rmem->ops) {
-		rmem_heap_verdict(heap, RMEM_REFUSED, "no allocator took the node");
+		rmem_heap_verdict(heap, RMEM_REFUSED, "no allocator took the node: %s",
+				  !pool ? "reusable memory must be a shared-dma-pool" :
+				  reusable && of_property_read_bool(np, "no-map") ?
+				  "it cannot be both reusable and no-map" :
+				  "is the one for it configured into the kernel?");
 		return;
 	}
 	if (!IS_ALIGNED(rmem->base | rmem->size, PAGE_SIZE)) {
@@ -402,7 +406,7 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 static bool rmem_overlap(phys_addr_t a, phys_addr_t a_size, phys_addr_t b, phys_addr_t b_size)
 {
 	/* Last bytes: memory may go up to the end of the address space. */
-	return a <= b + (b_size - 1) && b <= a + (a_size - 1);
+	return a_size && b_size && a <= b + (b_size - 1) && b <= a + (a_size - 1);
 }
 
 static phys_addr_t __init rmem_common(const struct reserved_mem *rmem,
