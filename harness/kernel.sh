@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # usage: kernel.sh um [debug|modules]    build build/tree into build/um, build/um-debug or
-# build/um-modules
+#        kernel.sh arm64                 build/um-modules; or for QEMU into build/arm64
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -13,28 +13,33 @@ configs=$root/harness/configs
 
 case $target in
 um)
-	arch=um make_args=() image=linux
+	arch=um make_args=() image=linux packages=
+	;;
+arm64)
+	arch=arm64 image=arch/arm64/boot/Image packages=gcc-aarch64-linux-gnu
+	make_args=(CROSS_COMPILE=aarch64-linux-gnu-)
 	;;
 *)
-	die "TARGET must be um"
+	die "TARGET must be um or arm64"
 	;;
 esac
-case $variant in
-"") out=$build/$target ;;
-debug|modules) out=$build/$target-$variant ;;
-*) die "the second argument can only be: debug or modules" ;;
+case $target-$variant in
+*-) out=$build/$target ;;
+um-debug|um-modules) out=$build/$target-$variant ;;
+*) die "the second argument can only be debug or modules, after um" ;;
 esac
 
 [ -e "$tree/Makefile" ] || die "there is no build/tree; run: make tree"
 "$root/harness/deps.sh" gcc make flex bison bc cpio xz-utils python3 perl \
-	libelf-dev libssl-dev util-linux
+	libelf-dev libssl-dev util-linux $packages
 lock
 mkdir -p "$out"
 name=${out#"$root/"}
 
 fragments=("$configs/$target.config")
 [ ! -e "$tree/kernel/dma/rmem_heap.c" ] || fragments+=("$configs/rmem_heap.config")
-[ ! -e "$tree/lib/kunit-tests/.kunitconfig" ] || fragments+=("$tree/lib/kunit-tests/.kunitconfig")
+# The tests are for User-Mode Linux.
+[ "$target" != um ] || [ ! -e "$tree/lib/kunit-tests/.kunitconfig" ] || fragments+=("$tree/lib/kunit-tests/.kunitconfig")
 [ -z "$variant" ] || fragments+=("$configs/$variant.config")
 
 mk=(-C "$tree" O="$out" ARCH="$arch" "${make_args[@]}")
@@ -80,7 +85,7 @@ rm -f "$out/fragments.config.new" "$out/config.id.new"
 
 before=$(stat -c %Y.%s "$out/$image" 2>/dev/null || true)
 say "building $name/$image"
-targets=("$image")
+targets=("${image##*/}")
 [ "$variant" != modules ] || targets+=(modules)
 run_make "$out/build.log" "${mk[@]}" -j"$(nproc)" "${targets[@]}"
 if [ "$before" = "$(stat -c %Y.%s "$out/$image")" ]; then

@@ -777,10 +777,35 @@ static int regions_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(regions);
 
+/* What the heaps have handed out: name, used, peak, buffers, largest free, dirty, lost */
+static int usage_show(struct seq_file *m, void *unused)
+{
+	struct rmem_heap *heap;
+
+	list_for_each_entry(heap, &rmem_heaps, list) {
+		struct rmem_stats stats;
+
+		if (!heap->exported_by)
+			continue;
+		rmem_heap_stats(heap, &stats);
+		seq_printf(m, "%s\t%llu\t%llu\t%lu", heap->name, stats.used, stats.peak,
+			   stats.buffers);
+		if (heap->pool->stats)
+			seq_printf(m, "\t%llu\t%llu\t%llu\n", stats.largest_free,
+				   stats.dirty, stats.lost);
+		else
+			seq_puts(m, "\t-\t-\t-\n");
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(usage);
+
 static int __init rmem_heap_debugfs(void)
 {
-	debugfs_create_file("regions", 0400, debugfs_create_dir("rmem_heap", NULL), NULL,
-			    &regions_fops);
+	struct dentry *dir = debugfs_create_dir("rmem_heap", NULL);
+
+	debugfs_create_file("regions", 0400, dir, NULL, &regions_fops);
+	debugfs_create_file("usage", 0400, dir, NULL, &usage_fops);
 	return 0;
 }
 late_initcall(rmem_heap_debugfs);
@@ -859,7 +884,7 @@ EXPORT_SYMBOL_GPL(rmem_heap_get_mode);
  * Context: may sleep, in allocators that migrate pages for long.
  * Return: the dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps, -ENOMEM if the region
  * does not have that much in one piece (restricted: at all), -EINTR if the task was killed
- * while memory was being cleared.
+ * while it waited for memory to be cleared.
  */
 struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags)
 {

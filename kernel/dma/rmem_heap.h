@@ -1,23 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reserved memory as dma-buf heaps: what the three parts share.
+ * Reserved memory as dma-buf heaps: what the parts share.
  *
- * rmem_heap.c       knows the regions: what each one is, who may have it, its heap
- * rmem_heap_pool.c  the allocators behind the regions, one struct rmem_pool each
- * rmem_heap_buf.c   the dma-buf exporter, the same for all of them
+ * rmem_heap.c           knows the regions: what each is, who may have it, its heap
+ * rmem_heap_pool.c      the allocators behind the regions, one struct rmem_pool each
+ * rmem_heap_carveout.c  the one that is ours: a pool that is always clear
+ * rmem_heap_buf.c       the dma-buf exporter, the same for all of them
  */
 #ifndef _KERNEL_DMA_RMEM_HEAP_H
 #define _KERNEL_DMA_RMEM_HEAP_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rmem_heap.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
 struct device_node;
 struct dma_heap;
 struct gen_pool;
 struct reserved_mem;
+struct rmem_carveout;
 struct rmem_heap;
+
+/*
+ * Carveout buffers start at a multiple of their size, up to this: from there on it is
+ * large entries of CPU and IOMMU page tables that they gain.
+ */
+#define RMEM_ALIGN_MAX	SZ_2M
 
 /**
  * enum rmem_memory - how the memory of a heap may be touched
@@ -36,40 +50,78 @@ enum rmem_memory {
  * @heap: the heap it came from
  * @len: bytes, whole pages
  * @nr: number of extents
+ * @extent: the memory, when it is just one extent
  * @extents: the memory, as the allocator gave it: each one is freed by itself
- * @extent: the array, when there is just one
  * @vaddr: RMEM_WC: the address in the mapping that the pool has; RMEM_LINEAR: the
  *	vmap, while there is one
+ * @dirty: after its life, while its memory waits to be cleared: see rmem_heap_carveout.c
+ *
+ * 64 bytes on 64-bit machines, which is why @dirty has no place of its own.
  */
 struct rmem_buffer {
 	struct rmem_heap *heap;
 	size_t len;
 	unsigned int nr;
-	struct phys_vec *extents;
 	struct phys_vec extent;
-	void *vaddr;
+	union {
+		struct {
+			struct phys_vec *extents;
+			void *vaddr;
+		};
+		struct list_head dirty;
+	};
+};
+
+static inline void rmem_set_extent(struct rmem_buffer *buf, phys_addr_t paddr)
+{
+	buf->extent.paddr = paddr;
+	buf->extent.len = buf->len;
+	buf->extents = &buf->extent;
+	buf->nr = 1;
+}
+
+/**
+ * struct rmem_stats - how much of a region is in use
+ * @used: bytes in the heap's buffers, rounding of the allocator included
+ * @peak: the most that has been in use at a time
+ * @buffers: how many there are
+ * @largest_free: bytes of the largest block that is free and clear; carveouts
+ * @dirty: bytes that were freed and are not cleared yet; carveouts
+ * @lost: bytes that could not be cleared; carveouts
+ */
+struct rmem_stats {
+	u64 used;
+	u64 peak;
+	unsigned long buffers;
+	u64 largest_free;
+	u64 dirty;
+	u64 lost;
 };
 
 /**
  * struct rmem_pool - an allocator
  * @name: the function that memory comes from, for people
  * @clears: true if @alloc gives cleared memory
+ * @rounds: true if it takes a power of two pages for any size
  * @assigned: the pointer that the core put into the device it assigned the region to;
  *	NULL for allocators that devices do not have
  * @init: make the pool of a heap, set its memory type; may sleep. 0 or an errno
  * @exit: undo @init
  * @alloc: set extents (and vaddr if RMEM_WC) of a buffer of buf->len bytes; may sleep.
  *	0, or -ENOMEM when the region does not have it
- * @free: give the extents back
+ * @free: give the extents back, now or later, and free the buffer
+ * @stats: fill in what only the allocator knows; NULL if it tells nothing
  */
 struct rmem_pool {
 	const char *name;
 	bool clears;
+	bool rounds;
 	void *(*assigned)(struct device *dev);
 	int (*init)(struct rmem_heap *heap);
 	void (*exit)(struct rmem_heap *heap);
 	int (*alloc)(struct rmem_heap *heap, struct rmem_buffer *buf);
 	void (*free)(struct rmem_heap *heap, struct rmem_buffer *buf);
+	void (*stats)(struct rmem_heap *heap, struct rmem_stats *stats);
 };
 
 /**
@@ -101,8 +153,8 @@ enum rmem_place {
 /**
  * struct rmem_heap - a reserved-memory region, and its heap if it is exported
  *
- * Made during boot and never removed: nothing here changes after the heaps are
- * registered, so that readers need no lock.
+ * Made during boot and never removed: nothing here but the counters changes after the
+ * heaps are registered, so that readers need no lock.
  *
  * @list: in the list of all regions
  * @name: of the node, with its unit address
@@ -118,8 +170,10 @@ enum rmem_place {
  * @pool: the allocator; exported regions
  * @dev: the device that the region is assigned to on behalf of the heap
  * @heap: the heap
- * @gen_pool: carveout: the pool
- * @vaddr: carveout that is RMEM_WC: its mapping
+ * @carveout: carveout: the pool
+ * @used: bytes in buffers
+ * @peak: the most that @used has been
+ * @buffers: how many buffers there are
  */
 struct rmem_heap {
 	struct list_head list;
@@ -137,8 +191,11 @@ struct rmem_heap {
 	const struct rmem_pool *pool;
 	struct device *dev;
 	struct dma_heap *heap;
-	struct gen_pool *gen_pool;
-	void *vaddr;
+	struct rmem_carveout *carveout;
+
+	atomic_long_t used;
+	atomic_long_t peak;
+	atomic_long_t buffers;
 };
 
 /* What a list of region names says about one of them, see rmem_policy_match() */
@@ -161,7 +218,53 @@ const struct rmem_pool *rmem_pool_for(enum rmem_heap_mode mode);
 bool rmem_pool_shared(const struct rmem_heap *heap, struct device *dev);
 bool rmem_pool_decrypted(const struct rmem_heap *heap);
 
+/**
+ * struct rmem_carveout - the pool of a carveout
+ * @heap: the region
+ * @pool: what may be handed out, all of it clear
+ * @vaddr: RMEM_WC: the mapping
+ * @lock: protects what follows, and makes searches in @pool see each other whole
+ * @dirty: buffers that were freed and not cleared yet, the oldest first
+ * @dirty_bytes: how much that is
+ * @lost_bytes: what could not be cleared, and is never given back
+ * @queued: buffers ever put into @dirty; wraps
+ * @done: buffers that the worker is through with; wraps
+ * @pieces: pieces that it is through with; wraps
+ * @waiting: allocations that found too little, or others waiting
+ * @turn: held by the one of them whose turn it is
+ * @wait: where that one waits for the next piece
+ * @scrub: clears @dirty
+ */
+struct rmem_carveout {
+	struct rmem_heap *heap;
+	struct gen_pool *pool;
+	void *vaddr;
+
+	spinlock_t lock;	/* never held while memory is cleared */
+	struct list_head dirty;
+	size_t dirty_bytes;
+	size_t lost_bytes;
+	unsigned long queued;
+	unsigned long done;
+	unsigned long pieces;
+	unsigned int waiting;
+
+	struct mutex turn;	/* taken before @lock */
+	wait_queue_head_t wait;
+	struct work_struct scrub;
+};
+
+/* rmem_heap_carveout.c */
+extern const struct rmem_pool rmem_pool_carveout;
+unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
+				unsigned long start, unsigned int nr, void *data,
+				struct gen_pool *pool, unsigned long start_addr);
+int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece);
+void rmem_carveout_scrub(struct work_struct *work);
+
 /* rmem_heap_buf.c */
+int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr);
+void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats);
 struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_flags);
 
 #endif /* _KERNEL_DMA_RMEM_HEAP_H */

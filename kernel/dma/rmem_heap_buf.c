@@ -502,13 +502,115 @@ static int rmem_mmap_pte(pte_t *ptep, unsigned long addr, void *data)
 	return 0;
 }
 
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+/*
+ * Large entries are put in at mmap(), as small ones are. When a part of one is unmapped,
+ * moved or protected, the core drops all of it, and the rest comes back here.
+ */
+static bool rmem_pmd_fits(const struct vm_area_struct *vma, unsigned long addr,
+			  unsigned long pfn)
+{
+	return IS_ALIGNED(addr, PMD_SIZE) && IS_ALIGNED(pfn, PTRS_PER_PTE) &&
+	       addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE;
+}
+
+static unsigned long rmem_vma_pfn(const struct vm_area_struct *vma, unsigned long addr)
+{
+	const struct rmem_buffer *buf = vma->vm_private_data;
+
+	return PHYS_PFN(buf->extent.paddr) + linear_page_index(vma, addr);
+}
+
+static vm_fault_t rmem_vm_fault(struct vm_fault *vmf)
+{
+	return vmf_insert_pfn(vmf->vma, vmf->address,
+			      rmem_vma_pfn(vmf->vma, vmf->address));
+}
+
+static vm_fault_t rmem_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	unsigned long addr = vmf->address & PMD_MASK;
+	unsigned long pfn;
+
+	if (order != PMD_ORDER || addr < vmf->vma->vm_start)
+		return VM_FAULT_FALLBACK;
+	pfn = rmem_vma_pfn(vmf->vma, addr);
+	if (!rmem_pmd_fits(vmf->vma, addr, pfn))
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+}
+
+static const struct vm_operations_struct rmem_vm_ops = {
+	.fault = rmem_vm_fault,
+	.huge_fault = rmem_vm_huge_fault,
+};
+
+/* Maps what a large entry can map at this address: true if it has */
+static bool rmem_mmap_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned long pfn)
+{
+	struct vm_fault vmf = { .vma = vma, .address = addr };
+	struct mm_struct *mm = vma->vm_mm;
+	p4d_t *p4d;
+	pud_t *pud;
+
+	if (!rmem_pmd_fits(vma, addr, pfn))
+		return false;
+
+	p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
+	pud = p4d ? pud_alloc(mm, p4d, addr) : NULL;
+	vmf.pmd = pud ? pmd_alloc(mm, pud, addr) : NULL;
+	return vmf.pmd && pmd_none(pmdp_get(vmf.pmd)) &&
+	       vmf_insert_pfn_pmd(&vmf, pfn, vma->vm_flags & VM_WRITE) == VM_FAULT_NOPAGE;
+}
+
+static void rmem_mmap_init(struct vm_area_struct *vma, struct rmem_buffer *buf)
+{
+	/* Chunks of chains are too small for them. */
+	if (buf->nr != 1)
+		return;
+	vma->vm_private_data = buf;
+	vma->vm_ops = &rmem_vm_ops;
+}
+#else
+static bool rmem_mmap_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned long pfn)
+{
+	return false;
+}
+
+static void rmem_mmap_init(struct vm_area_struct *vma, struct rmem_buffer *buf)
+{
+}
+#endif
+
+static int rmem_mmap_extent(struct rmem_mmap_run *run, unsigned long addr, size_t len)
+{
+	unsigned long end = addr + len, next;
+	int ret;
+
+	if (pfnmap_setup_cachemode(run->pfn, len, &run->prot))
+		return -EINVAL;
+
+	for (; addr < end; addr = next) {
+		next = pmd_addr_end(addr, end);
+		if (rmem_mmap_pmd(run->vma, addr, run->pfn)) {
+			run->pfn += PHYS_PFN(next - addr);
+			continue;
+		}
+		ret = apply_to_page_range(run->vma->vm_mm, addr, next - addr,
+					  rmem_mmap_pte, run);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 /*
  * Fills the whole mapping at once; the core undoes it if this fails half-way. It has also
  * seen that the mapping does not go beyond the buffer.
  */
 static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
-	const struct rmem_buffer *buf = dmabuf->priv;
+	struct rmem_buffer *buf = dmabuf->priv;
 	u64 skip = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	unsigned long addr = vma->vm_start;
 	struct rmem_mmap_run run = { .vma = vma };
@@ -528,6 +630,7 @@ static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	/* What the core computes the final protection from must carry the type, too. */
 	vma->vm_page_prot = prot;
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	rmem_mmap_init(vma, buf);
 
 	for (i = 0; i < buf->nr && addr < vma->vm_end; i++) {
 		const struct phys_vec *extent = &buf->extents[i];
@@ -541,10 +644,7 @@ static int rmem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 		len = min_t(size_t, extent->len - skip, vma->vm_end - addr);
 		run.pfn = PHYS_PFN(extent->paddr + skip);
 		run.prot = prot;
-		if (pfnmap_setup_cachemode(run.pfn, len, &run.prot))
-			return -EINVAL;
-
-		ret = apply_to_page_range(vma->vm_mm, addr, len, rmem_mmap_pte, &run);
+		ret = rmem_mmap_extent(&run, addr, len);
 		if (ret)
 			return ret;
 
@@ -612,15 +712,53 @@ static void rmem_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	buf->vaddr = NULL;
 }
 
-static void rmem_buffer_free(struct rmem_buffer *buf)
+/* Counters, and no more: what they are made of is put together when somebody asks */
+static size_t rmem_buffer_taken(const struct rmem_buffer *buf)
 {
-	buf->heap->pool->free(buf->heap, buf);
-	kfree(buf);
+	return buf->heap->pool->rounds ? PAGE_SIZE << get_order(buf->len) : buf->len;
+}
+
+static void rmem_account(const struct rmem_buffer *buf)
+{
+	struct rmem_heap *heap = buf->heap;
+	long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
+	long peak = atomic_long_read(&heap->peak);
+
+	while (used > peak && !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
+		;
+	atomic_long_inc(&heap->buffers);
+}
+
+static void rmem_unaccount(const struct rmem_buffer *buf)
+{
+	atomic_long_sub(rmem_buffer_taken(buf), &buf->heap->used);
+	atomic_long_dec(&buf->heap->buffers);
+}
+
+/**
+ * rmem_heap_stats() - how much of a heap is in use
+ * @heap: an exported heap
+ * @stats: filled in. The numbers are not of one instant
+ *
+ * Context: any.
+ */
+void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats)
+{
+	*stats = (struct rmem_stats) {
+		.used = atomic_long_read(&heap->used),
+		.peak = atomic_long_read(&heap->peak),
+		.buffers = atomic_long_read(&heap->buffers),
+	};
+	if (heap->pool->stats)
+		heap->pool->stats(heap, stats);
 }
 
 static void rmem_release(struct dma_buf *dmabuf)
 {
-	rmem_buffer_free(dmabuf->priv);
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	rmem_unaccount(buf);
+	buf->heap->pool->free(buf->heap, buf);
 }
 
 static const struct dma_buf_ops rmem_buf_ops = {
@@ -687,26 +825,45 @@ static int rmem_clear_extent(const struct phys_vec *extent)
 	return 0;
 }
 
-/* Nobody may see what the last user left; a killed caller need not wait for all of it. */
+/**
+ * rmem_clear() - clear memory of a heap
+ * @heap: the heap
+ * @extent: the memory
+ * @vaddr: RMEM_WC: where the pool has it mapped
+ *
+ * Context: may sleep.
+ * Return: 0; -EINTR if the task was killed meanwhile, which need not wait for all of it.
+ */
+int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr)
+{
+	int ret = 0;
+
+	switch (heap->memory) {
+	case RMEM_LINEAR:
+		return rmem_clear_extent(extent);
+	case RMEM_WC:
+		ret = rmem_clear_vaddr(vaddr, extent->len);
+		/* Out of the combining buffers, for devices that are started elsewhere */
+		wmb();
+		break;
+	case RMEM_DEVICE_ONLY:
+		break;
+	}
+	return ret;
+}
+
+/* Nobody may see what the last user left. */
 static int rmem_buffer_clear(const struct rmem_buffer *buf)
 {
 	unsigned int i;
 	int ret;
 
-	switch (buf->heap->memory) {
-	case RMEM_LINEAR:
-		for (i = 0; i < buf->nr; i++) {
-			ret = rmem_clear_extent(&buf->extents[i]);
-			if (ret)
-				return ret;
-		}
-		return 0;
-	case RMEM_WC:
-		return rmem_clear_vaddr(buf->vaddr, buf->len);
-	case RMEM_DEVICE_ONLY:
-		return 0;
+	for (i = 0; i < buf->nr; i++) {
+		ret = rmem_clear(buf->heap, &buf->extents[i], buf->vaddr);
+		if (ret)
+			return ret;
 	}
-	return -EINVAL;
+	return 0;
 }
 
 /**
@@ -718,7 +875,7 @@ static int rmem_buffer_clear(const struct rmem_buffer *buf)
  * Context: may sleep; takes no lock of its own.
  * Return: a dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps, -ENOMEM if the region
  * does not have it (there is no other memory to fall back to), -EINTR if the caller was
- * killed while the memory was being cleared.
+ * killed while it waited for memory to be cleared.
  */
 struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_flags)
 {
@@ -744,6 +901,7 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 		kfree(buf);
 		return ERR_PTR(ret);
 	}
+	rmem_account(buf);
 
 	if (!heap->pool->clears) {
 		ret = rmem_buffer_clear(buf);
@@ -765,6 +923,7 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 	return dmabuf;
 
 err_free:
-	rmem_buffer_free(buf);
+	rmem_unaccount(buf);
+	heap->pool->free(heap, buf);
 	return ERR_PTR(ret);
 }

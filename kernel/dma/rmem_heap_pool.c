@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: the four allocators.
+ * Reserved memory as dma-buf heaps: the allocators that devices have, too.
  *
  * CMA, coherent and restricted memory comes from the functions that the DMA API itself
  * ends in for a device of the region. Never from dma_alloc_*(): it goes on to the page
@@ -10,24 +10,12 @@
 #include <linux/cma.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
-#include <linux/genalloc.h>
-#include <linux/io.h>
-#include <linux/ioport.h>
-#include <linux/of.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
 #include "rmem_heap.h"
-
-static void rmem_set_extent(struct rmem_buffer *buf, phys_addr_t paddr)
-{
-	buf->extent.paddr = paddr;
-	buf->extent.len = buf->len;
-	buf->extents = &buf->extent;
-	buf->nr = 1;
-}
 
 /*
  * CMA: what dma_alloc_contiguous() calls for a device of the region, without its way out
@@ -70,6 +58,7 @@ static void rmem_cma_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
 	cma_release(heap->rmem->priv, phys_to_page(buf->extent.paddr),
 		    buf->len >> PAGE_SHIFT);
+	kfree(buf);
 }
 
 static const struct rmem_pool rmem_pool_cma = {
@@ -112,11 +101,13 @@ static int rmem_coherent_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 static void rmem_coherent_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
 	dma_release_from_dev_coherent(heap->dev, get_order(buf->len), buf->vaddr);
+	kfree(buf);
 }
 
 static const struct rmem_pool rmem_pool_coherent = {
 	.name = "dma_alloc_from_dev_coherent",
 	.clears = true,
+	.rounds = true,
 	.assigned = rmem_coherent_assigned,
 	.init = rmem_coherent_init,
 	.alloc = rmem_coherent_alloc,
@@ -140,7 +131,7 @@ static int rmem_restricted_init(struct rmem_heap *heap)
 	return 0;
 }
 
-static void rmem_restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+static void rmem_restricted_release(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
 	const struct phys_vec *chunk = buf->extents;
 	unsigned int i;
@@ -148,6 +139,12 @@ static void rmem_restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf
 	for (i = 0; i < buf->nr; i++, chunk++)
 		swiotlb_free(heap->dev, phys_to_page(chunk->paddr), chunk->len);
 	kvfree(buf->extents);
+}
+
+static void rmem_restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	rmem_restricted_release(heap, buf);
+	kfree(buf);
 }
 
 /* Room for one more chunk, doubling */
@@ -179,7 +176,7 @@ static int rmem_restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf
 		struct page *page;
 
 		if (rmem_restricted_grow(buf))
-			goto err_free;
+			goto err_release;
 
 		page = swiotlb_alloc(heap->dev, len, attrs);
 		if (!page) {
@@ -188,7 +185,7 @@ static int rmem_restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf
 			 * not aligned to it, so that there is none at all.
 			 */
 			if (!order)
-				goto err_free;
+				goto err_release;
 			order--;
 			continue;
 		}
@@ -201,8 +198,8 @@ static int rmem_restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf
 
 	return 0;
 
-err_free:
-	rmem_restricted_free(heap, buf);
+err_release:
+	rmem_restricted_release(heap, buf);
 	return -ENOMEM;
 }
 
@@ -258,85 +255,6 @@ bool rmem_pool_decrypted(const struct rmem_heap *heap)
 	return false;
 #endif
 }
-
-/*
- * Carveout: a gen_pool. It speaks unsigned long and takes 0 for failure, while a region
- * may lie at 0 or above 4 GiB: its addresses are offsets into the region plus a page.
- */
-#define RMEM_CARVEOUT_BASE	PAGE_SIZE
-
-static int rmem_carveout_init(struct rmem_heap *heap)
-{
-	const struct reserved_mem *rmem = heap->rmem;
-	int ret;
-
-	if (of_property_read_bool(heap->of_node, "no-map"))
-		heap->memory = RMEM_DEVICE_ONLY;
-	else if (heap->place == RMEM_PLACE_MAPPED)
-		heap->memory = RMEM_LINEAR;
-	else
-		heap->memory = RMEM_WC;
-
-	heap->gen_pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
-	if (!heap->gen_pool)
-		return -ENOMEM;
-
-	ret = gen_pool_add_virt(heap->gen_pool, RMEM_CARVEOUT_BASE, rmem->base, rmem->size,
-				NUMA_NO_NODE);
-	if (ret)
-		goto err_destroy;
-
-	if (heap->memory == RMEM_WC) {
-		heap->vaddr = memremap(rmem->base, rmem->size, MEMREMAP_WC);
-		if (!heap->vaddr) {
-			ret = -ENOMEM;
-			goto err_destroy;
-		}
-	}
-
-	return 0;
-
-err_destroy:
-	gen_pool_destroy(heap->gen_pool);
-	heap->gen_pool = NULL;
-	return ret;
-}
-
-static void rmem_carveout_exit(struct rmem_heap *heap)
-{
-	if (heap->vaddr)
-		memunmap(heap->vaddr);
-	heap->vaddr = NULL;
-	gen_pool_destroy(heap->gen_pool);
-	heap->gen_pool = NULL;
-}
-
-static int rmem_carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
-{
-	unsigned long addr = gen_pool_alloc(heap->gen_pool, buf->len);
-
-	if (!addr)
-		return -ENOMEM;
-
-	rmem_set_extent(buf, gen_pool_virt_to_phys(heap->gen_pool, addr));
-	if (heap->memory == RMEM_WC)
-		buf->vaddr = heap->vaddr + (addr - RMEM_CARVEOUT_BASE);
-	return 0;
-}
-
-static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
-{
-	gen_pool_free(heap->gen_pool,
-		      buf->extent.paddr - heap->rmem->base + RMEM_CARVEOUT_BASE, buf->len);
-}
-
-static const struct rmem_pool rmem_pool_carveout = {
-	.name = "gen_pool_alloc",
-	.init = rmem_carveout_init,
-	.exit = rmem_carveout_exit,
-	.alloc = rmem_carveout_alloc,
-	.free = rmem_carveout_free,
-};
 
 /**
  * rmem_pool_for() - the allocator of a mode

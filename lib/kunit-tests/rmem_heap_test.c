@@ -7,7 +7,7 @@
 #include <linux/of.h>
 #include <linux/of_platform.h>
 #include <linux/platform_device.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "rmem_heap_test.h"
@@ -153,6 +153,45 @@ size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap)
 
 	rmem_test_drain(test, held);
 	return bytes;
+}
+
+/* Memory of an allocator, without a dma-buf around it; NULL if there is none */
+struct rmem_buffer *rmem_test_pool_try(struct rmem_heap *heap, size_t len)
+{
+	struct rmem_buffer *buf = kzalloc_obj(*buf);
+
+	if (!buf)
+		return NULL;
+	buf->heap = heap;
+	buf->len = len;
+	if (!heap->pool->alloc(heap, buf))
+		return buf;
+	kfree(buf);
+	return NULL;
+}
+
+struct rmem_buffer *rmem_test_pool_alloc(struct kunit *test, struct rmem_heap *heap,
+					 size_t len)
+{
+	struct rmem_buffer *buf = rmem_test_pool_try(heap, len);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	return buf;
+}
+
+/* Makes the test a task that is being killed, or one that is not */
+void rmem_test_set_killed(bool killed)
+{
+	unsigned long flags;
+
+	if (!lock_task_sighand(current, &flags))
+		return;
+	if (killed)
+		sigaddset(&current->pending.signal, SIGKILL);
+	else
+		sigdelset(&current->pending.signal, SIGKILL);
+	recalc_sigpending();
+	unlock_task_sighand(current, &flags);
 }
 
 #ifdef CONFIG_FAULT_INJECTION

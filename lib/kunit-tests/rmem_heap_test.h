@@ -51,6 +51,10 @@ struct rmem_test_held *rmem_test_fill(struct kunit *test, struct rmem_heap *heap
 void rmem_test_drain(struct kunit *test, struct rmem_test_held *held);
 size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap);
 int rmem_test_needs_injection(struct kunit *test);
+void rmem_test_set_killed(bool killed);
+struct rmem_buffer *rmem_test_pool_try(struct rmem_heap *heap, size_t len);
+struct rmem_buffer *rmem_test_pool_alloc(struct kunit *test, struct rmem_heap *heap,
+					 size_t len);
 
 #define rmem_test_buf(dmabuf) ((struct rmem_buffer *)(dmabuf)->priv)
 

@@ -11,7 +11,6 @@
 #include <linux/iosys-map.h>
 #include <linux/kthread.h>
 #include <linux/prandom.h>
-#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -133,7 +132,7 @@ static void rmem_test_extents(struct kunit *test)
 		KUNIT_EXPECT_LE(test, buf->extents[i].len, RMEM_TEST_CHUNK_MAX);
 }
 
-/* CMA and coherent buffers start at a multiple of their size, up to the allocator's cap */
+/* Buffers start at a multiple of their size, up to the allocator's cap; not so in chains */
 static void rmem_test_alignment(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_param_heap(test);
@@ -142,11 +141,14 @@ static void rmem_test_alignment(struct kunit *test)
 	for (len = PAGE_SIZE; len <= SZ_1M; len *= 2) {
 		struct dma_buf *page = rmem_test_alloc(test, heap, PAGE_SIZE);
 		struct dma_buf *dmabuf = rmem_test_alloc(test, heap, len);
-		phys_addr_t off = rmem_test_buf(dmabuf)->extents[0].paddr - heap->rmem->base;
+		phys_addr_t start = rmem_test_buf(dmabuf)->extents[0].paddr;
 
-		if (heap->mode == RMEM_HEAP_CMA || heap->mode == RMEM_HEAP_COHERENT)
-			KUNIT_EXPECT_TRUE_MSG(test, IS_ALIGNED(off, len),
-					      "%zu bytes at %pa", len, &off);
+		/* A coherent pool counts from its base. */
+		if (heap->mode == RMEM_HEAP_COHERENT)
+			start -= heap->rmem->base;
+		if (heap->mode != RMEM_HEAP_RESTRICTED)
+			KUNIT_EXPECT_TRUE_MSG(test, IS_ALIGNED(start, len),
+					      "%zu bytes at %pa", len, &start);
 		rmem_test_put(test, page);
 		rmem_test_put(test, dmabuf);
 	}
@@ -230,29 +232,19 @@ static void rmem_test_cleared(struct kunit *test)
 	}
 }
 
-/* Makes the test a task that is being killed, or one that is not */
-static void rmem_test_set_killed(bool killed)
-{
-	unsigned long flags;
-
-	if (!lock_task_sighand(current, &flags))
-		return;
-	if (killed)
-		sigaddset(&current->pending.signal, SIGKILL);
-	else
-		sigdelset(&current->pending.signal, SIGKILL);
-	recalc_sigpending();
-	unlock_task_sighand(current, &flags);
-}
-
-/* A caller that is killed gets nothing, least of all memory that is not clear */
+/*
+ * A caller that is killed gets nothing, least of all memory that is not clear. What is
+ * clear already there is no reason to withhold.
+ */
 static void rmem_test_killed(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_param_heap(test);
 	size_t before = rmem_test_capacity(test, heap);
-	bool clears = heap->memory == RMEM_LINEAR;
+	bool clears = heap->memory == RMEM_LINEAR && !heap->pool->clears;
 	struct dma_buf *dmabuf;
 
+	if (heap->carveout)
+		flush_work(&heap->carveout->scrub);
 	rmem_test_set_killed(true);
 	KUNIT_EXPECT_TRUE(test, fatal_signal_pending(current));
 
@@ -354,24 +346,24 @@ static void rmem_test_any_base(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bases); i++) {
 		struct reserved_mem rmem = { .base = bases[i], .size = SZ_2M };
 		/* Nobody touches memory of this node's kind. */
-		struct rmem_heap heap = { .of_node = model->of_node, .rmem = &rmem };
-		struct rmem_buffer first = { .heap = &heap, .len = SZ_1M };
-		struct rmem_buffer second = { .heap = &heap, .len = SZ_1M };
-		struct rmem_buffer none = { .heap = &heap, .len = PAGE_SIZE };
+		struct rmem_heap heap = {
+			.of_node = model->of_node,
+			.rmem = &rmem,
+			.pool = pool,
+		};
+		struct rmem_buffer *one, *all;
 
 		KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
 		KUNIT_EXPECT_EQ(test, heap.memory, RMEM_DEVICE_ONLY);
-		KUNIT_ASSERT_EQ(test, pool->alloc(&heap, &first), 0);
-		KUNIT_ASSERT_EQ(test, pool->alloc(&heap, &second), 0);
-		KUNIT_EXPECT_EQ(test, first.extents[0].paddr, bases[i]);
-		KUNIT_EXPECT_EQ(test, second.extents[0].paddr, bases[i] + SZ_1M);
-		KUNIT_EXPECT_EQ(test, pool->alloc(&heap, &none), -ENOMEM);
-		pool->free(&heap, &first);
-		pool->free(&heap, &second);
-		KUNIT_EXPECT_EQ(test, pool->alloc(&heap, &none), 0);
-		pool->free(&heap, &none);
+		one = rmem_test_pool_alloc(test, &heap, PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, one->extents[0].paddr, bases[i] + SZ_2M - PAGE_SIZE);
+		pool->free(&heap, one);
+		all = rmem_test_pool_alloc(test, &heap, SZ_2M);
+		KUNIT_EXPECT_EQ(test, all->extents[0].paddr, bases[i]);
+		KUNIT_EXPECT_NULL(test, rmem_test_pool_try(&heap, PAGE_SIZE));
+		pool->free(&heap, all);
 		pool->exit(&heap);
-		KUNIT_EXPECT_NULL(test, heap.gen_pool);
+		KUNIT_EXPECT_NULL(test, heap.carveout);
 	}
 }
 

@@ -627,9 +627,9 @@ static void rmem_test_wc_carveout(struct kunit *test)
 	struct rmem_test_import *import;
 	struct dma_buf *dmabuf;
 
+	memset(phys_to_virt(rmem.base), 0xa5, rmem.size);
 	KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
 	KUNIT_EXPECT_EQ(test, heap.memory, RMEM_WC);
-	memset(heap.vaddr, 0xa5, rmem.size);
 
 	dmabuf = rmem_test_alloc(test, &heap, SZ_1M);
 	rmem_test_put(test, rmem_test_alloc(test, &heap, SZ_64K));

@@ -224,8 +224,7 @@ static void regions_untouched(struct kunit *test)
 
 	KUNIT_EXPECT_NULL(test, heap->heap);
 	KUNIT_EXPECT_NULL(test, heap->dev);
-	KUNIT_EXPECT_NULL(test, heap->gen_pool);
-	KUNIT_EXPECT_NULL(test, heap->vaddr);
+	KUNIT_EXPECT_NULL(test, heap->carveout);
 	/* cma_heap would make a heap of it all the same. */
 	if (heap->mode == RMEM_HEAP_CMA && heap->verdict == RMEM_REFUSED && heap->rmem &&
 	    heap->rmem->priv)

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reserved memory as dma-buf heaps: the allocator of carveouts, a pool that is always clear.
+ *
+ * What is free has been cleared, so that an allocation takes as long for a large buffer as
+ * for a small one. What is freed goes to a worker, one for each region, which clears it and
+ * only then gives it back to the pool. An allocation that finds too little waits for what
+ * was freed before it.
+ */
+
+#define pr_fmt(fmt) "rmem_heap: " fmt
+
+#include <kunit/static_stub.h>
+#include <linux/bitmap.h>
+#include <linux/genalloc.h>
+#include <linux/io.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/of.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "rmem_heap.h"
+
+/*
+ * The pool speaks unsigned long and takes 0 for failure, while a region may lie at 0 or
+ * above 4 GiB: its addresses are offsets into the region plus a page.
+ */
+#define RMEM_CARVEOUT_BASE	PAGE_SIZE
+
+/* What the worker gives back at a time, for those who wait */
+#define RMEM_SCRUB_PIECE	SZ_2M
+
+static unsigned long rmem_carveout_offset(const struct rmem_carveout *c, phys_addr_t paddr)
+{
+	return paddr - c->heap->rmem->base;
+}
+
+/**
+ * rmem_carveout_fit() - where a buffer goes, as a genpool_algo_t
+ * @map: pages in use
+ * @size: pages of the region
+ * @start: unused: what is free below it may have come back, see gen_pool_alloc()
+ * @nr: pages wanted
+ * @data: the region
+ * @pool: unused
+ * @start_addr: unused
+ *
+ * Large buffers go to the first place from below that is aligned so that it can be mapped
+ * with large entries, and small ones to the last place from above, so that they do not
+ * get in the way. Where no place is aligned, any will do.
+ *
+ * Return: the first page, @size if there is no place.
+ */
+unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
+				unsigned long start, unsigned int nr, void *data,
+				struct gen_pool *pool, unsigned long start_addr)
+{
+	const struct rmem_heap *heap = data;
+	unsigned long align = min(roundup_pow_of_two(nr), RMEM_ALIGN_MAX >> PAGE_SHIFT);
+	unsigned long off = PHYS_PFN(heap->rmem->base) & (align - 1);
+	bool large = align == RMEM_ALIGN_MAX >> PAGE_SHIFT;
+	unsigned long from, to, at, any = size, best = size;
+
+	for (from = find_first_zero_bit(map, size); from < size;
+	     from = find_next_zero_bit(map, size, to)) {
+		to = find_next_bit(map, size, from);
+		if (to - from < nr)
+			continue;
+
+		if (large) {
+			at = ALIGN(from + off, align) - off;
+			if (at + nr <= to)
+				return at;
+			if (any == size)
+				any = from;
+			continue;
+		}
+
+		any = to - nr;
+		at = ALIGN_DOWN(any + off, align) - off;
+		/* Below the start of the region it wraps. */
+		if (at >= from && at <= any)
+			best = at;
+	}
+	return best < size ? best : any;
+}
+
+/* Clears a piece of a freed buffer. Poisoned memory must not be touched or used again. */
+int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece)
+{
+	struct rmem_carveout *c = heap->carveout;
+
+	KUNIT_STATIC_STUB_REDIRECT(rmem_carveout_clear, heap, piece);
+
+#ifdef CONFIG_MEMORY_FAILURE
+	if (heap->memory == RMEM_LINEAR) {
+		unsigned long pfn = PHYS_PFN(piece->paddr);
+		unsigned long end = pfn + PHYS_PFN(piece->len);
+
+		for (; pfn < end; pfn++)
+			if (PageHWPoison(pfn_to_page(pfn)))
+				return -EHWPOISON;
+	}
+#endif
+	return rmem_clear(heap, piece, c->vaddr + rmem_carveout_offset(c, piece->paddr));
+}
+
+static struct rmem_buffer *rmem_carveout_first_dirty(struct rmem_carveout *c)
+{
+	guard(spinlock)(&c->lock);
+	return list_first_entry_or_null(&c->dirty, struct rmem_buffer, dirty);
+}
+
+static void rmem_carveout_scrub_buffer(struct rmem_carveout *c, struct rmem_buffer *buf)
+{
+	struct phys_vec piece = buf->extent;
+	size_t left = buf->len;
+
+	for (; left; left -= piece.len, piece.paddr += piece.len) {
+		unsigned long off = rmem_carveout_offset(c, piece.paddr);
+		int ret;
+
+		piece.len = min_t(size_t, left, RMEM_SCRUB_PIECE);
+		ret = rmem_carveout_clear(c->heap, &piece);
+		if (ret)
+			pr_err("%s: cannot clear %zu KiB at offset 0x%lx (error %d): not used any more\n",
+			       c->heap->name, (size_t)piece.len / SZ_1K, off, ret);
+		else
+			gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece.len);
+
+		scoped_guard(spinlock, &c->lock) {
+			c->dirty_bytes -= piece.len;
+			if (ret)
+				c->lost_bytes += piece.len;
+			if (piece.len == left) {
+				list_del(&buf->dirty);
+				c->done++;
+			}
+			WRITE_ONCE(c->pieces, c->pieces + 1);
+		}
+		wake_up_all(&c->wait);
+	}
+}
+
+void rmem_carveout_scrub(struct work_struct *work)
+{
+	struct rmem_carveout *c = container_of(work, struct rmem_carveout, scrub);
+	struct rmem_buffer *buf;
+
+	while ((buf = rmem_carveout_first_dirty(c))) {
+		rmem_carveout_scrub_buffer(c, buf);
+		kfree(buf);
+	}
+}
+
+static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	struct rmem_carveout *c = heap->carveout;
+
+	/* Whoever uses this memory knows that it is not cleared. */
+	if (heap->memory == RMEM_DEVICE_ONLY) {
+		gen_pool_free(c->pool, rmem_carveout_offset(c, buf->extent.paddr) +
+			      RMEM_CARVEOUT_BASE, buf->len);
+		kfree(buf);
+		return;
+	}
+
+	scoped_guard(spinlock, &c->lock) {
+		list_add_tail(&buf->dirty, &c->dirty);
+		c->dirty_bytes += buf->len;
+		c->queued++;
+	}
+	queue_work(system_dfl_long_wq, &c->scrub);
+}
+
+/*
+ * Waits for what has been freed already, which is all that can be counted on. Those who
+ * come meanwhile wait behind us, or they would take what is cleared as it is cleared.
+ */
+static int rmem_carveout_wait(struct rmem_carveout *c, size_t len, unsigned long *addr)
+{
+	unsigned long queued, pieces;
+	int ret = 0;
+
+	spin_lock(&c->lock);
+	queued = c->queued;
+	while (!(*addr = gen_pool_alloc(c->pool, len))) {
+		if ((long)(c->done - queued) >= 0 ||
+		    len > gen_pool_avail(c->pool) + c->dirty_bytes)
+			ret = -ENOMEM;
+		pieces = c->pieces;
+		spin_unlock(&c->lock);
+		if (ret)
+			return ret;
+		if (wait_event_killable(c->wait, READ_ONCE(c->pieces) != pieces))
+			return -EINTR;
+		spin_lock(&c->lock);
+	}
+	spin_unlock(&c->lock);
+	return 0;
+}
+
+static int rmem_carveout_alloc_slowly(struct rmem_carveout *c, size_t len,
+				      unsigned long *addr)
+{
+	int ret = mutex_lock_killable(&c->turn);
+
+	if (!ret) {
+		ret = rmem_carveout_wait(c, len, addr);
+		mutex_unlock(&c->turn);
+	}
+
+	scoped_guard(spinlock, &c->lock)
+		c->waiting--;
+	return ret;
+}
+
+static int rmem_carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	struct rmem_carveout *c = heap->carveout;
+	unsigned long addr = 0;
+	int ret;
+
+	scoped_guard(spinlock, &c->lock) {
+		if (!c->waiting)
+			addr = gen_pool_alloc(c->pool, buf->len);
+		if (!addr)
+			c->waiting++;
+	}
+	if (!addr) {
+		ret = rmem_carveout_alloc_slowly(c, buf->len, &addr);
+		if (ret)
+			return ret;
+	}
+
+	rmem_set_extent(buf, gen_pool_virt_to_phys(c->pool, addr));
+	if (heap->memory == RMEM_WC)
+		buf->vaddr = c->vaddr + (addr - RMEM_CARVEOUT_BASE);
+	return 0;
+}
+
+static void rmem_largest_free(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
+{
+	unsigned long size = (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT;
+	unsigned long from, to, *largest = data;
+
+	for (from = find_first_zero_bit(chunk->bits, size); from < size;
+	     from = find_next_zero_bit(chunk->bits, size, to)) {
+		to = find_next_bit(chunk->bits, size, from);
+		*largest = max(*largest, to - from);
+	}
+}
+
+static void rmem_carveout_stats(struct rmem_heap *heap, struct rmem_stats *stats)
+{
+	struct rmem_carveout *c = heap->carveout;
+	unsigned long largest = 0;
+
+	/* The map may change meanwhile: a number for people. */
+	gen_pool_for_each_chunk(c->pool, rmem_largest_free, &largest);
+	stats->largest_free = (u64)largest << PAGE_SHIFT;
+
+	guard(spinlock)(&c->lock);
+	stats->dirty = c->dirty_bytes;
+	stats->lost = c->lost_bytes;
+}
+
+static void rmem_forget_lost(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
+{
+	bitmap_zero(chunk->bits, (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT);
+}
+
+static void rmem_carveout_exit(struct rmem_heap *heap)
+{
+	struct rmem_carveout *c = heap->carveout;
+
+	flush_work(&c->scrub);
+	heap->carveout = NULL;
+	if (c->vaddr)
+		memunmap(c->vaddr);
+	/* gen_pool_destroy() takes it for a bug that somebody has memory yet. */
+	if (c->lost_bytes)
+		gen_pool_for_each_chunk(c->pool, rmem_forget_lost, NULL);
+	gen_pool_destroy(c->pool);
+	kfree(c);
+}
+
+/* Makes a pool of the region; what the boot has left in it is dirty */
+static int rmem_carveout_init(struct rmem_heap *heap)
+{
+	const struct reserved_mem *rmem = heap->rmem;
+	struct rmem_carveout *c;
+	struct rmem_buffer *all;
+	int ret = -ENOMEM;
+
+	if (of_property_read_bool(heap->of_node, "no-map"))
+		heap->memory = RMEM_DEVICE_ONLY;
+	else if (heap->place == RMEM_PLACE_MAPPED)
+		heap->memory = RMEM_LINEAR;
+	else
+		heap->memory = RMEM_WC;
+
+	c = kzalloc_obj(*c);
+	all = kzalloc_obj(*all);
+	if (!c || !all)
+		goto err_free;
+
+	c->heap = heap;
+	spin_lock_init(&c->lock);
+	INIT_LIST_HEAD(&c->dirty);
+	mutex_init(&c->turn);
+	init_waitqueue_head(&c->wait);
+	INIT_WORK(&c->scrub, rmem_carveout_scrub);
+
+	c->pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
+	if (!c->pool)
+		goto err_free;
+
+	ret = gen_pool_add_virt(c->pool, RMEM_CARVEOUT_BASE, rmem->base, rmem->size,
+				NUMA_NO_NODE);
+	if (ret)
+		goto err_destroy;
+	gen_pool_set_algo(c->pool, rmem_carveout_fit, heap);
+
+	if (heap->memory == RMEM_WC) {
+		c->vaddr = memremap(rmem->base, rmem->size, MEMREMAP_WC);
+		if (!c->vaddr) {
+			ret = -ENOMEM;
+			goto err_destroy;
+		}
+	}
+
+	heap->carveout = c;
+	all->heap = heap;
+	all->len = rmem->size;
+	gen_pool_alloc(c->pool, all->len);
+	rmem_set_extent(all, rmem->base);
+	rmem_carveout_free(heap, all);
+	return 0;
+
+err_destroy:
+	gen_pool_destroy(c->pool);
+err_free:
+	kfree(all);
+	kfree(c);
+	return ret;
+}
+
+const struct rmem_pool rmem_pool_carveout = {
+	.name = "gen_pool_alloc",
+	.clears = true,
+	.init = rmem_carveout_init,
+	.exit = rmem_carveout_exit,
+	.alloc = rmem_carveout_alloc,
+	.free = rmem_carveout_free,
+	.stats = rmem_carveout_stats,
+};
