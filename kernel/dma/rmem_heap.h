@@ -229,10 +229,10 @@ bool rmem_pool_decrypted(const struct rmem_heap *heap);
  * @lost_bytes: what could not be cleared, and is never given back
  * @queued: buffers ever put into @dirty; wraps
  * @done: buffers that the worker is through with; wraps
- * @pieces: pieces that it is through with; wraps
- * @waiting: allocations that found too little, or others waiting
- * @turn: held by the one of them whose turn it is
- * @wait: where that one waits for the next piece
+ * @urgent: allocations that nobody may overtake any more
+ * @wakeups: changes when there is more clear memory; wraps
+ * @turn: held by the urgent one whose turn it is
+ * @wait: where allocations wait
  * @scrub: clears @dirty
  */
 struct rmem_carveout {
@@ -246,12 +246,12 @@ struct rmem_carveout {
 	size_t lost_bytes;
 	unsigned long queued;
 	unsigned long done;
-	unsigned long pieces;
-	unsigned int waiting;
+	unsigned int urgent;
 
+	unsigned long wakeups;
 	struct mutex turn;	/* taken before @lock */
 	wait_queue_head_t wait;
-	struct work_struct scrub;
+	struct delayed_work scrub;
 };
 
 /* rmem_heap_carveout.c */

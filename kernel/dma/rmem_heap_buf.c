@@ -20,6 +20,7 @@
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
 #include <linux/of_reserved_mem.h>
+#include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
@@ -785,8 +786,12 @@ static const struct dma_buf_ops rmem_device_only_buf_ops = {
 	.release = rmem_release,
 };
 
-/* Bytes to clear in one go, between looks at whether somebody waits or has been killed */
-#define RMEM_CLEAR_BATCH	min_t(size_t, SZ_1M, PROCESS_PAGES_NON_PREEMPT_BATCH << PAGE_SHIFT)
+/*
+ * Bytes to clear in one go, between looks at whether somebody waits or has been killed. A
+ * page at a time, which is what slow architectures ask for, costs more than it helps.
+ */
+#define RMEM_CLEAR_BATCH \
+	clamp_t(size_t, PROCESS_PAGES_NON_PREEMPT_BATCH << PAGE_SHIFT, SZ_64K, SZ_1M)
 
 /* Memory that the buffer has elsewhere in the kernel's address space already */
 static int rmem_clear_vaddr(void *vaddr, size_t len)

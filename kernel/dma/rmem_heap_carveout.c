@@ -5,7 +5,8 @@
  * What is free has been cleared, so that an allocation takes as long for a large buffer as
  * for a small one. What is freed goes to a worker, one for each region, which clears it and
  * only then gives it back to the pool. An allocation that finds too little waits for what
- * was freed before it.
+ * was freed before it, at the end with nobody else allowed to take any. So it fails only
+ * for want of memory, and never waits for ever.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -33,7 +34,7 @@
  */
 #define RMEM_CARVEOUT_BASE	PAGE_SIZE
 
-/* What the worker gives back at a time, for those who wait */
+/* What the worker clears before it wakes those who wait */
 #define RMEM_SCRUB_PIECE	SZ_2M
 
 static unsigned long rmem_carveout_offset(const struct rmem_carveout *c, phys_addr_t paddr)
@@ -55,7 +56,7 @@ static unsigned long rmem_carveout_offset(const struct rmem_carveout *c, phys_ad
  * with large entries, and small ones to the last place from above, so that they do not
  * get in the way. Where no place is aligned, any will do.
  *
- * Return: the first page, @size if there is no place.
+ * Return: the first page, @size or more if there is no place.
  */
 unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
 				unsigned long start, unsigned int nr, void *data,
@@ -64,24 +65,18 @@ unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
 	const struct rmem_heap *heap = data;
 	unsigned long align = min(roundup_pow_of_two(nr), RMEM_ALIGN_MAX >> PAGE_SHIFT);
 	unsigned long off = PHYS_PFN(heap->rmem->base) & (align - 1);
-	bool large = align == RMEM_ALIGN_MAX >> PAGE_SHIFT;
 	unsigned long from, to, at, any = size, best = size;
+
+	if (align == RMEM_ALIGN_MAX >> PAGE_SHIFT) {
+		at = bitmap_find_next_zero_area_off(map, size, 0, nr, align - 1, off);
+		return at < size ? at : bitmap_find_next_zero_area(map, size, 0, nr, 0);
+	}
 
 	for (from = find_first_zero_bit(map, size); from < size;
 	     from = find_next_zero_bit(map, size, to)) {
 		to = find_next_bit(map, size, from);
 		if (to - from < nr)
 			continue;
-
-		if (large) {
-			at = ALIGN(from + off, align) - off;
-			if (at + nr <= to)
-				return at;
-			if (any == size)
-				any = from;
-			continue;
-		}
-
 		any = to - nr;
 		at = ALIGN_DOWN(any + off, align) - off;
 		/* Below the start of the region it wraps. */
@@ -117,51 +112,72 @@ static struct rmem_buffer *rmem_carveout_first_dirty(struct rmem_carveout *c)
 	return list_first_entry_or_null(&c->dirty, struct rmem_buffer, dirty);
 }
 
-static void rmem_carveout_scrub_buffer(struct rmem_carveout *c, struct rmem_buffer *buf)
+/* Clears some of a buffer and gives it back; what is left of the buffer stays first */
+static size_t rmem_carveout_scrub_piece(struct rmem_carveout *c, struct rmem_buffer *buf)
 {
-	struct phys_vec piece = buf->extent;
-	size_t left = buf->len;
+	struct phys_vec piece = {
+		.paddr = buf->extent.paddr,
+		.len = min_t(size_t, buf->extent.len, RMEM_SCRUB_PIECE),
+	};
+	unsigned long off = rmem_carveout_offset(c, piece.paddr);
+	int ret = rmem_carveout_clear(c->heap, &piece);
 
-	for (; left; left -= piece.len, piece.paddr += piece.len) {
-		unsigned long off = rmem_carveout_offset(c, piece.paddr);
-		int ret;
+	if (ret)
+		pr_err("%s: cannot clear %zu KiB at offset 0x%lx (error %d): not used any more\n",
+		       c->heap->name, (size_t)piece.len / SZ_1K, off, ret);
+	else
+		gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece.len);
 
-		piece.len = min_t(size_t, left, RMEM_SCRUB_PIECE);
-		ret = rmem_carveout_clear(c->heap, &piece);
-		if (ret)
-			pr_err("%s: cannot clear %zu KiB at offset 0x%lx (error %d): not used any more\n",
-			       c->heap->name, (size_t)piece.len / SZ_1K, off, ret);
-		else
-			gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece.len);
+	buf->extent.paddr += piece.len;
+	buf->extent.len -= piece.len;
 
-		scoped_guard(spinlock, &c->lock) {
-			c->dirty_bytes -= piece.len;
-			if (ret)
-				c->lost_bytes += piece.len;
-			if (piece.len == left) {
-				list_del(&buf->dirty);
-				c->done++;
-			}
-			WRITE_ONCE(c->pieces, c->pieces + 1);
-		}
-		wake_up_all(&c->wait);
+	guard(spinlock)(&c->lock);
+	c->dirty_bytes -= piece.len;
+	if (ret)
+		c->lost_bytes += piece.len;
+	if (!buf->extent.len) {
+		list_del(&buf->dirty);
+		c->done++;
 	}
+	return piece.len;
+}
+
+static void rmem_carveout_wake(struct rmem_carveout *c)
+{
+	WRITE_ONCE(c->wakeups, c->wakeups + 1);
+	wake_up_all(&c->wait);
 }
 
 void rmem_carveout_scrub(struct work_struct *work)
 {
-	struct rmem_carveout *c = container_of(work, struct rmem_carveout, scrub);
+	struct rmem_carveout *c = container_of(to_delayed_work(work), struct rmem_carveout,
+					       scrub);
 	struct rmem_buffer *buf;
+	size_t cleared = 0;
 
 	while ((buf = rmem_carveout_first_dirty(c))) {
-		rmem_carveout_scrub_buffer(c, buf);
-		kfree(buf);
+		cleared += rmem_carveout_scrub_piece(c, buf);
+		if (!buf->extent.len)
+			kfree(buf);
+		/* Not for every small buffer: many would wake up for one to get it. */
+		if (cleared >= RMEM_SCRUB_PIECE) {
+			rmem_carveout_wake(c);
+			cleared = 0;
+		}
 	}
+	rmem_carveout_wake(c);
+}
+
+static void rmem_carveout_hurry(struct rmem_carveout *c)
+{
+	mod_delayed_work(system_dfl_long_wq, &c->scrub, 0);
 }
 
 static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
 	struct rmem_carveout *c = heap->carveout;
+	size_t much_dirty = heap->rmem->size / 4;
+	bool much;
 
 	/* Whoever uses this memory knows that it is not cleared. */
 	if (heap->memory == RMEM_DEVICE_ONLY) {
@@ -172,52 +188,80 @@ static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 	}
 
 	scoped_guard(spinlock, &c->lock) {
+		size_t before = c->dirty_bytes;
+
 		list_add_tail(&buf->dirty, &c->dirty);
 		c->dirty_bytes += buf->len;
 		c->queued++;
+		much = before < much_dirty && c->dirty_bytes >= much_dirty;
 	}
-	queue_work(system_dfl_long_wq, &c->scrub);
+	/* Waking the worker for every buffer costs more than clearing a small one. */
+	if (much)
+		rmem_carveout_hurry(c);
+	else
+		queue_delayed_work(system_dfl_long_wq, &c->scrub, 1);
 }
 
 /*
- * Waits for what has been freed already, which is all that can be counted on. Those who
- * come meanwhile wait behind us, or they would take what is cleared as it is cleared.
+ * Takes clear memory, or waits for what has been freed already. -EAGAIN if all of that was
+ * cleared and it is still not enough, but others may have taken it.
  */
-static int rmem_carveout_wait(struct rmem_carveout *c, size_t len, unsigned long *addr)
+static int rmem_carveout_take(struct rmem_carveout *c, size_t len, bool urgent,
+			      unsigned long *addr)
 {
-	unsigned long queued, pieces;
+	unsigned long queued, wakeups;
+	bool alone = true;
 	int ret = 0;
 
 	spin_lock(&c->lock);
 	queued = c->queued;
-	while (!(*addr = gen_pool_alloc(c->pool, len))) {
-		if ((long)(c->done - queued) >= 0 ||
-		    len > gen_pool_avail(c->pool) + c->dirty_bytes)
-			ret = -ENOMEM;
-		pieces = c->pieces;
+	for (;;) {
+		if (c->urgent && !urgent)
+			alone = false;
+		else
+			*addr = gen_pool_alloc(c->pool, len);
+		if (*addr)
+			break;
+
+		ret = -ENOMEM;
+		if (len > gen_pool_avail(c->pool) + c->dirty_bytes)
+			break;
+		if ((long)(c->done - queued) >= 0) {
+			if (!alone)
+				ret = -EAGAIN;
+			break;
+		}
+
+		wakeups = c->wakeups;
 		spin_unlock(&c->lock);
-		if (ret)
-			return ret;
-		if (wait_event_killable(c->wait, READ_ONCE(c->pieces) != pieces))
+		rmem_carveout_hurry(c);
+		if (wait_event_killable(c->wait, READ_ONCE(c->wakeups) != wakeups))
 			return -EINTR;
+		ret = 0;
+		alone = urgent;
 		spin_lock(&c->lock);
 	}
 	spin_unlock(&c->lock);
-	return 0;
+	return ret;
 }
 
-static int rmem_carveout_alloc_slowly(struct rmem_carveout *c, size_t len,
-				      unsigned long *addr)
+/* The same while nobody else may take any. One is in this at a time. */
+static int rmem_carveout_take_urgently(struct rmem_carveout *c, size_t len,
+				       unsigned long *addr)
 {
-	int ret = mutex_lock_killable(&c->turn);
+	int ret;
 
+	scoped_guard(spinlock, &c->lock)
+		c->urgent++;
+
+	ret = mutex_lock_killable(&c->turn);
 	if (!ret) {
-		ret = rmem_carveout_wait(c, len, addr);
+		ret = rmem_carveout_take(c, len, true, addr);
 		mutex_unlock(&c->turn);
 	}
 
 	scoped_guard(spinlock, &c->lock)
-		c->waiting--;
+		c->urgent--;
 	return ret;
 }
 
@@ -227,17 +271,11 @@ static int rmem_carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 	unsigned long addr = 0;
 	int ret;
 
-	scoped_guard(spinlock, &c->lock) {
-		if (!c->waiting)
-			addr = gen_pool_alloc(c->pool, buf->len);
-		if (!addr)
-			c->waiting++;
-	}
-	if (!addr) {
-		ret = rmem_carveout_alloc_slowly(c, buf->len, &addr);
-		if (ret)
-			return ret;
-	}
+	ret = rmem_carveout_take(c, buf->len, false, &addr);
+	if (ret == -EAGAIN)
+		ret = rmem_carveout_take_urgently(c, buf->len, &addr);
+	if (ret)
+		return ret;
 
 	rmem_set_extent(buf, gen_pool_virt_to_phys(c->pool, addr));
 	if (heap->memory == RMEM_WC)
@@ -280,7 +318,7 @@ static void rmem_carveout_exit(struct rmem_heap *heap)
 {
 	struct rmem_carveout *c = heap->carveout;
 
-	flush_work(&c->scrub);
+	flush_delayed_work(&c->scrub);
 	heap->carveout = NULL;
 	if (c->vaddr)
 		memunmap(c->vaddr);
@@ -316,7 +354,7 @@ static int rmem_carveout_init(struct rmem_heap *heap)
 	INIT_LIST_HEAD(&c->dirty);
 	mutex_init(&c->turn);
 	init_waitqueue_head(&c->wait);
-	INIT_WORK(&c->scrub, rmem_carveout_scrub);
+	INIT_DELAYED_WORK(&c->scrub, rmem_carveout_scrub);
 
 	c->pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
 	if (!c->pool)

@@ -244,7 +244,7 @@ static void rmem_test_killed(struct kunit *test)
 	struct dma_buf *dmabuf;
 
 	if (heap->carveout)
-		flush_work(&heap->carveout->scrub);
+		flush_delayed_work(&heap->carveout->scrub);
 	rmem_test_set_killed(true);
 	KUNIT_EXPECT_TRUE(test, fatal_signal_pending(current));
 

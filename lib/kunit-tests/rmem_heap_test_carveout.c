@@ -23,15 +23,15 @@ static void rmem_test_scrub_resume(void *data)
 {
 	struct rmem_heap *heap = data;
 
-	enable_work(&heap->carveout->scrub);
-	queue_work(system_dfl_long_wq, &heap->carveout->scrub);
-	flush_work(&heap->carveout->scrub);
+	enable_delayed_work(&heap->carveout->scrub);
+	queue_delayed_work(system_dfl_long_wq, &heap->carveout->scrub, 0);
+	flush_delayed_work(&heap->carveout->scrub);
 }
 
 static void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
 {
-	flush_work(&heap->carveout->scrub);
-	disable_work_sync(&heap->carveout->scrub);
+	flush_delayed_work(&heap->carveout->scrub);
+	disable_delayed_work_sync(&heap->carveout->scrub);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, rmem_test_scrub_resume, heap));
 }
@@ -55,7 +55,7 @@ static void rmem_test_free_is_clear(struct kunit *test)
 	for (i = 0; i < held->n; i++)
 		rmem_test_fill_with(test, held->bufs[i], 0xa5);
 	rmem_test_drain(test, held);
-	flush_work(&heap->carveout->scrub);
+	flush_delayed_work(&heap->carveout->scrub);
 
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(heap->carveout->pool), heap->rmem->size);
 	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(heap->rmem->base), 0,
@@ -215,7 +215,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	/* Stubs work in the test's own task: it plays the worker. */
 	rmem_test_bad_piece = p->rmem.base;
 	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_fails);
-	rmem_carveout_scrub(&heap->carveout->scrub);
+	rmem_carveout_scrub(&heap->carveout->scrub.work);
 	kunit_deactivate_static_stub(test, rmem_carveout_clear);
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
 
