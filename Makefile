@@ -10,7 +10,7 @@ export KDIR DTB INITRD APPEND MEM TIMEOUT
 help:
 	@echo 'make tree                 assemble the kernel source in build/tree'
 	@echo '      KDIR=/path/to/linux   from this kernel instead of the one Debian packages'
-	@echo 'make kernel               build the kernel (TARGET=um, the default)'
+	@echo 'make kernel               build the kernel (TARGET=um, the default, or arm64)'
 	@echo '      DEBUG=1               with KASAN, lockdep, kmemleak, fault injection'
 	@echo 'make boot                 boot it with files of your own'
 	@echo '      INITRD=y.cpio         initial file system'
@@ -19,6 +19,8 @@ help:
 	@echo 'make run                  build and boot the demonstration'
 	@echo 'make test                 the tests that take minutes'
 	@echo 'make test-all             all the tests'
+	@echo 'make bench                measure beside mainline, print each target'
+	@echo '      DOC=1                 and update README.md and Documentation'
 	@echo 'make clean                remove what was built, keep the kernel source'
 	@echo 'make distclean            remove build/'
 
@@ -41,6 +43,9 @@ test:
 test-all:
 	@exec harness/test.sh all
 
+bench:
+	@exec harness/bench.sh $(if $(filter-out 0,$(DOC)),doc)
+
 clean:
 	@for f in build/* build/.[!.]*; do \
 		case $$f in build/cache|build/src|build/apt) ;; *) rm -rf "$$f" ;; esac; \
@@ -49,5 +54,5 @@ clean:
 distclean:
 	rm -rf build
 
-.PHONY: help tree kernel boot run test test-all clean distclean
+.PHONY: help tree kernel boot run test test-all bench clean distclean
 .DEFAULT_GOAL := help

@@ -10,10 +10,9 @@
 all=${1:-}
 logs=$build/test
 tree=$build/tree
-export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000'
 suites=rmem_heap_regions,rmem_heap_judge,rmem_heap_policy,rmem_heap_lookup
 suites+=,rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_cpu
-suites+=,rmem_failing_alloc,rmem_failing_map
+suites+=,rmem_heap_carveout,rmem_failing_alloc,rmem_failing_map
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"
 

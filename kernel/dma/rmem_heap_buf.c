@@ -713,13 +713,18 @@ static void rmem_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	buf->vaddr = NULL;
 }
 
-/* Counters, and no more: what they are made of is put together when somebody asks */
 static size_t rmem_buffer_taken(const struct rmem_buffer *buf)
 {
 	return buf->heap->pool->rounds ? PAGE_SIZE << get_order(buf->len) : buf->len;
 }
 
-static void rmem_account(const struct rmem_buffer *buf)
+/**
+ * rmem_account() - count a buffer in
+ * @buf: a buffer that has its memory
+ *
+ * Counters and no more: all else is put together when somebody asks.
+ */
+void rmem_account(const struct rmem_buffer *buf)
 {
 	struct rmem_heap *heap = buf->heap;
 	long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
@@ -730,7 +735,11 @@ static void rmem_account(const struct rmem_buffer *buf)
 	atomic_long_inc(&heap->buffers);
 }
 
-static void rmem_unaccount(const struct rmem_buffer *buf)
+/**
+ * rmem_unaccount() - count a buffer out
+ * @buf: a buffer that is about to give its memory back
+ */
+void rmem_unaccount(const struct rmem_buffer *buf)
 {
 	atomic_long_sub(rmem_buffer_taken(buf), &buf->heap->used);
 	atomic_long_dec(&buf->heap->buffers);

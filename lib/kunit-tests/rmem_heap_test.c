@@ -92,8 +92,11 @@ static void rmem_test_put_action(void *dmabuf)
 /* Allocates, and frees when the test ends at the latest */
 struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, size_t len)
 {
-	struct dma_buf *dmabuf = rmem_heap_alloc(heap, len, O_RDWR);
+	struct dma_buf *dmabuf;
 
+	KUNIT_ASSERT_NOT_NULL_MSG(test, heap->pool, "%s: boot with the right rmem_heap.export=",
+				  heap->name);
+	dmabuf = rmem_heap_alloc(heap, len, O_RDWR);
 	if (!IS_ERR(dmabuf))
 		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_put_action,
 								   dmabuf));

@@ -433,6 +433,91 @@ static void rmem_test_same_pool(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
 }
 
+/* How much of a buffer's own memory holds a pattern, without asking for CPU access */
+static size_t rmem_test_own_bytes(struct dma_buf *dmabuf, u32 seed)
+{
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	size_t pos = 0, same = 0, j;
+	unsigned int i;
+
+	for (i = 0; i < buf->nr; i++) {
+		const u8 *mem = phys_to_virt(buf->extents[i].paddr);
+
+		for (j = 0; j < buf->extents[i].len; j++, pos++)
+			same += mem[j] == rmem_test_pattern(seed, pos);
+	}
+	return same;
+}
+
+/**
+ * struct rmem_test_copied - bytes that were copied
+ * @map: into where the device reads
+ * @sync: out of where it wrote, for an access by the CPU
+ * @unmap: the same at the end
+ */
+struct rmem_test_copied {
+	size_t map;
+	size_t sync;
+	size_t unmap;
+};
+
+/*
+ * Seen from outside: a step has copied what is, after it, at a place that had something
+ * else before it, and that nobody else has written to.
+ */
+static struct rmem_test_copied rmem_test_count_copied(struct kunit *test,
+						      struct dma_buf *dmabuf,
+						      struct device *dev)
+{
+	struct rmem_test_copied copied;
+	struct rmem_test_import *import;
+	bool bounced;
+	size_t own;
+
+	rmem_test_cpu(test, dmabuf, 1, true);
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	/* Does the device write to the buffer, or to a copy of it? */
+	copied.map = dmabuf->size - rmem_test_dma(import, 1, false);
+	rmem_test_dma(import, 2, true);
+	own = rmem_test_own_bytes(dmabuf, 2);
+	bounced = own != dmabuf->size;
+	if (!bounced)
+		copied.map = 0;
+
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE), 0);
+	copied.sync = rmem_test_own_bytes(dmabuf, 2) - own;
+
+	rmem_test_dma(import, 4, true);
+	own = rmem_test_own_bytes(dmabuf, 4);
+	rmem_test_unmap(test, import);
+	copied.unmap = rmem_test_own_bytes(dmabuf, 4) - own;
+	KUNIT_EXPECT_EQ(test, rmem_test_own_bytes(dmabuf, 4), dmabuf->size);
+	return copied;
+}
+
+/* Nothing is copied for an importer of the pool; the generic path copies every time */
+static void rmem_test_copied_bytes(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	static const char * const devs[] = {
+		"/restricted-coherent", "/restricted-noncoherent", "/bouncing",
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(devs); i++) {
+		size_t all = i == 2 ? SZ_1M : 0;
+		struct rmem_test_copied copied;
+
+		copied = rmem_test_count_copied(test, dmabuf, rmem_test_device(test, devs[i]));
+		kunit_info(test, "copied,%s,%zu,%zu,%zu\n", devs[i] + 1, copied.map,
+			   copied.sync, copied.unmap);
+		KUNIT_EXPECT_EQ(test, copied.map, all);
+		KUNIT_EXPECT_EQ(test, copied.sync, all);
+		KUNIT_EXPECT_EQ(test, copied.unmap, all);
+	}
+}
+
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
 /* Behind dma_ops the address is not ours to choose, and the generic unmap is no choice */
 static void rmem_test_same_pool_ops(struct kunit *test)
@@ -700,6 +785,7 @@ static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE(rmem_test_boundary),
 	KUNIT_CASE(rmem_test_merged),
 	KUNIT_CASE(rmem_test_same_pool),
+	KUNIT_CASE(rmem_test_copied_bytes),
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
 	KUNIT_CASE(rmem_test_same_pool_ops),
 #endif

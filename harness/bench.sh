@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: bench.sh [doc]    measure, beside mainline's heaps and in the same boots
+#
+# Prints each target with what was measured. Results are in build/bench: results.csv,
+# targets.md, plots as *.svg. `doc` copies them into Documentation and README.md.
+#
+# User-Mode Linux gives times, which are noisy: medians of interleaved rounds. arm64 in
+# QEMU counts instructions instead, exactly: its clock is the number of instructions.
+. "$(dirname "$0")/lib.sh"
+
+doc=${1:-}
+dir=$build/bench
+bench=$root/tools/testing/selftests/rmem-heap
+heaps=carveout:bank@5c000000,cma:video@50000000,cma_heap:default_cma_region
+heaps+=,coherent:vram@54000000,restricted:guest@58000000,system:system
+several=bank1:bank@5c000000,bank2:bank@60000000,bank3:bank@64000000
+kunit="kunit.enable=1 kunit.autorun=1"
+cpus=$(nproc)
+cpus=$((cpus > 4 ? 4 : cpus))
+
+cd "$root"
+"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3 gnuplot-nox \
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
+mkdir -p "$dir"
+make -s kernel TARGET=um
+make -s kernel TARGET=arm64
+
+say "the programs and device trees"
+for cross in "" aarch64-linux-gnu-; do
+	out=$dir/${cross:-um}
+	mkdir -p "$out"
+	make -s -C "$bench" OUTPUT="$out" CROSS_COMPILE="$cross" "$out/rmem-heap-bench"
+	harness/check/initrd.sh "$out.cpio" init="$out/rmem-heap-bench"
+done
+dtc -q -I dts -O dtb -o "$dir/bench.dtb" harness/dts/bench.dts
+dtc -q -I dts -O dtb -o "$dir/test.dtb" lib/kunit-tests/rmem_heap_test.dts
+
+# boot NAME COMMAND...: what it prints goes to NAME.log; it must get to its end
+boot() {
+	local name=$1
+	shift
+	say "$name"
+	"$@" >"$dir/$name.log" 2>&1 </dev/null || true
+	grep -qE '^(bench: done|# bench: done)|^reboot: System halted' "$dir/$name.log" &&
+		! grep -qE '^bench: failed' "$dir/$name.log" &&
+		"$root/harness/reports.sh" "$dir/$name.log" || {
+		tail -n 20 "$dir/$name.log"
+		die "$name failed; the console is in build/bench/$name.log"
+	}
+}
+um() { # APPEND
+	env MEM=2G DTB="$dir/bench.dtb" INITRD="$dir/um.cpio" APPEND="$1" TIMEOUT=600 \
+		"$root/harness/boot.sh"
+}
+arm64() { # APPEND [QEMU-OPTION...]
+	local append=$1
+	shift
+	env MEM=2G DTSI="$root/harness/dts/bench-regions.dtsi" TIMEOUT=600 \
+		INITRD="$dir/aarch64-linux-gnu-.cpio" APPEND="loglevel=7 $append" \
+		"$root/harness/qemu.sh" arm64 "$@"
+}
+um_kunit() { # SUITE: the numbers that the tests print
+	env MEM=1G DTB="$dir/test.dtb" TIMEOUT=300 \
+		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1 $export_arg" \
+		"$root/harness/boot.sh"
+}
+count="-icount shift=0,sleep=off"
+
+boot um um "$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map rounds=100"
+boot um-threads um "ncpus=$cpus heaps=$heaps runs=threads"
+boot um-several um "ncpus=$cpus heaps=$several runs=threads"
+boot um-placement um_kunit rmem_heap_carveout
+boot um-import um_kunit rmem_heap_import
+boot arm64 arm64 "$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map,map-small rounds=20" \
+	$count
+boot arm64-metadata arm64 "sysctl.vm.mem_profiling=1 heaps=$heaps runs=metadata" $count
+SMP=$cpus boot arm64-threads arm64 "heaps=$heaps runs=threads"
+SMP=$cpus boot arm64-several arm64 "heaps=$several runs=threads"
+
+say "the targets"
+python3 harness/bench/report.py "$dir"
+for plot in alloc map map-instructions threads; do
+	gnuplot -e "dir='$dir'" "harness/bench/$plot.gp"
+done
+say "results are in build/bench: results.csv, targets.md and plots"
+
+if [ "$doc" = doc ]; then
+	python3 harness/bench/report.py "$dir" doc "$root"
+	say "README.md and Documentation/driver-api/rmem-heap-bench are up to date"
+fi

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Measurements of RMEM_HEAP that have to be made in the kernel. They judge nothing: a suite
+ * of its own, to be run by name on whatever regions there are. Each line of the result is
+ *	bench,RUN,LABEL,BYTES,THREADS,MEDIAN,P10,P90,UNIT
+ * as it is from tools/testing/selftests/rmem-heap/rmem-heap-bench.c.
+ */
+
+#include <kunit/test.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/file.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "../../kernel/dma/rmem_heap.h"
+
+MODULE_IMPORT_NS("DMA_BUF");
+
+#define RMEM_BENCH_ROUNDS	200
+
+struct rmem_series {
+	unsigned int n;
+	u64 ns[RMEM_BENCH_ROUNDS];
+};
+
+static int rmem_bench_cmp(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void rmem_bench_result(const char *run, const char *label, size_t len,
+			      struct rmem_series *s)
+{
+	sort(s->ns, s->n, sizeof(*s->ns), rmem_bench_cmp, NULL);
+	pr_info("bench,%s,%s,%zu,1,%llu,%llu,%llu,ns\n", run, label, len, s->ns[s->n / 2],
+		s->ns[s->n / 10], s->ns[s->n * 9 / 10]);
+}
+
+static struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode mode)
+{
+	struct rmem_heap *heap;
+
+	list_for_each_entry(heap, &rmem_heaps, list)
+		if (heap->exported_by && heap->mode == mode)
+			return heap;
+	kunit_skip(test, "no such region");
+}
+
+/* A device of the pool, without us */
+static void rmem_bench_bare(struct rmem_heap *heap, size_t len)
+{
+	dma_addr_t addr;
+	void *vaddr = dma_alloc_coherent(heap->dev, len, &addr, GFP_KERNEL);
+
+	if (vaddr)
+		dma_free_coherent(heap->dev, len, vaddr, addr);
+}
+
+/* What a heap adds to the allocator */
+static void rmem_bench_memory(struct rmem_heap *heap, size_t len)
+{
+	struct rmem_buffer *buf = kzalloc_obj(*buf);
+
+	if (!buf)
+		return;
+	buf->heap = heap;
+	buf->len = len;
+	if (heap->pool->alloc(heap, buf)) {
+		kfree(buf);
+		return;
+	}
+	rmem_account(buf);
+	rmem_unaccount(buf);
+	heap->pool->free(heap, buf);
+}
+
+/* All of it, with the dma-buf: an inode and a file */
+static void rmem_bench_buffer(struct rmem_heap *heap, size_t len)
+{
+	struct dma_buf *dmabuf = rmem_heap_alloc(heap, len, O_RDWR);
+
+	if (IS_ERR(dmabuf))
+		return;
+	dma_buf_put(dmabuf);
+	flush_delayed_fput();
+}
+
+static void rmem_bench_coherent(struct kunit *test)
+{
+	static const size_t lens[] = { SZ_4K, SZ_64K, SZ_1M, SZ_4M };
+	static const struct {
+		const char *label;
+		void (*fn)(struct rmem_heap *heap, size_t len);
+	} ways[] = {
+		{ "bare", rmem_bench_bare },
+		{ "memory", rmem_bench_memory },
+		{ "buffer", rmem_bench_buffer },
+	};
+	struct rmem_heap *heap = rmem_bench_heap(test, RMEM_HEAP_COHERENT);
+	struct rmem_series *series = kunit_kzalloc(test, sizeof(*series) * ARRAY_SIZE(ways),
+						   GFP_KERNEL);
+	unsigned int i, r, w, k, batch;
+
+	KUNIT_ASSERT_NOT_NULL(test, series);
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		/* Clocks may be coarse. */
+		batch = lens[i] < SZ_1M ? 16 : 1;
+		for (w = 0; w < ARRAY_SIZE(ways); w++)
+			series[w].n = 0;
+		for (r = 0; r < RMEM_BENCH_ROUNDS; r++) {
+			/* Each is as often the first as the others. */
+			for (w = r; w < r + ARRAY_SIZE(ways); w++) {
+				struct rmem_series *s = &series[w % ARRAY_SIZE(ways)];
+				u64 t0 = ktime_get_ns();
+
+				for (k = 0; k < batch; k++)
+					ways[w % ARRAY_SIZE(ways)].fn(heap, lens[i]);
+				s->ns[s->n++] = div_u64(ktime_get_ns() - t0, batch);
+			}
+			cond_resched();
+		}
+		for (w = 0; w < ARRAY_SIZE(ways); w++)
+			rmem_bench_result("coherent", ways[w].label, lens[i], &series[w]);
+	}
+}
+
+/* What counting costs an allocation and a free */
+static void rmem_bench_stats(struct kunit *test)
+{
+	static struct rmem_heap heap = { .pool = &rmem_pool_carveout };
+	struct rmem_buffer buf = { .heap = &heap, .len = SZ_64K };
+	struct rmem_series *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	const unsigned int batch = 1000;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	while (s->n < RMEM_BENCH_ROUNDS) {
+		u64 t0 = ktime_get_ns();
+
+		for (i = 0; i < batch; i++) {
+			rmem_account(&buf);
+			rmem_unaccount(&buf);
+		}
+		s->ns[s->n++] = div_u64(ktime_get_ns() - t0, batch);
+	}
+	rmem_bench_result("stats", "count", SZ_64K, s);
+}
+
+static struct kunit_case rmem_bench_cases[] = {
+	KUNIT_CASE_SLOW(rmem_bench_coherent),
+	KUNIT_CASE_SLOW(rmem_bench_stats),
+	{ }
+};
+
+static struct kunit_suite rmem_bench_suite = {
+	.name = "rmem_bench",
+	.test_cases = rmem_bench_cases,
+};
+
+kunit_test_suite(rmem_bench_suite);
