@@ -225,14 +225,12 @@ bool rmem_pool_decrypted(const struct rmem_heap *heap);
  * @vaddr: RMEM_WC: the mapping
  * @lock: protects what follows, and makes searches in @pool see each other whole
  * @dirty: buffers that were freed and not cleared yet, the oldest first
- * @dirty_bytes: how much that is
+ * @dirty_bytes: how much that is, with what is being cleared
  * @lost_bytes: what could not be cleared, and is never given back
- * @queued: buffers ever put into @dirty; wraps
- * @done: buffers that the worker is through with; wraps
+ * @cleared: bytes that have been cleared or lost; wraps
  * @urgent: allocations that nobody may overtake any more
- * @wakeups: changes when there is more clear memory; wraps
  * @turn: held by the urgent one whose turn it is
- * @wait: where allocations wait
+ * @wait: where allocations wait for what others are clearing
  * @scrub: clears @dirty
  */
 struct rmem_carveout {
@@ -244,11 +242,9 @@ struct rmem_carveout {
 	struct list_head dirty;
 	size_t dirty_bytes;
 	size_t lost_bytes;
-	unsigned long queued;
-	unsigned long done;
+	unsigned long cleared;
 	unsigned int urgent;
 
-	unsigned long wakeups;
 	struct mutex turn;	/* taken before @lock */
 	wait_queue_head_t wait;
 	struct delayed_work scrub;
@@ -263,7 +259,8 @@ int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece);
 void rmem_carveout_scrub(struct work_struct *work);
 
 /* rmem_heap_buf.c */
-int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr);
+int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr,
+	       bool killable);
 void rmem_account(const struct rmem_buffer *buf);
 void rmem_unaccount(const struct rmem_buffer *buf);
 void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats);

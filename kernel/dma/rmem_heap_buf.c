@@ -803,12 +803,12 @@ static const struct dma_buf_ops rmem_device_only_buf_ops = {
 	clamp_t(size_t, PROCESS_PAGES_NON_PREEMPT_BATCH << PAGE_SHIFT, SZ_64K, SZ_1M)
 
 /* Memory that the buffer has elsewhere in the kernel's address space already */
-static int rmem_clear_vaddr(void *vaddr, size_t len)
+static int rmem_clear_vaddr(void *vaddr, size_t len, bool killable)
 {
 	while (len) {
 		size_t n = min(len, RMEM_CLEAR_BATCH);
 
-		if (fatal_signal_pending(current))
+		if (killable && fatal_signal_pending(current))
 			return -EINTR;
 		memset(vaddr, 0, n);
 		cond_resched();
@@ -819,7 +819,7 @@ static int rmem_clear_vaddr(void *vaddr, size_t len)
 }
 
 /* By address, not by page: struct pages need not follow one another as their pages do. */
-static int rmem_clear_extent(const struct phys_vec *extent)
+static int rmem_clear_extent(const struct phys_vec *extent, bool killable)
 {
 	phys_addr_t paddr = extent->paddr, end = extent->paddr + extent->len;
 	bool high = rmem_extent_high(extent);
@@ -827,7 +827,7 @@ static int rmem_clear_extent(const struct phys_vec *extent)
 	while (paddr < end) {
 		size_t n = high ? PAGE_SIZE : min_t(size_t, end - paddr, RMEM_CLEAR_BATCH);
 
-		if (fatal_signal_pending(current))
+		if (killable && fatal_signal_pending(current))
 			return -EINTR;
 		if (high)
 			clear_highpage(phys_to_page(paddr));
@@ -844,19 +844,21 @@ static int rmem_clear_extent(const struct phys_vec *extent)
  * @heap: the heap
  * @extent: the memory
  * @vaddr: RMEM_WC: where the pool has it mapped
+ * @killable: stop half-way if the task is killed
  *
  * Context: may sleep.
- * Return: 0; -EINTR if the task was killed meanwhile, which need not wait for all of it.
+ * Return: 0; -EINTR if the task was killed meanwhile.
  */
-int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr)
+int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr,
+	       bool killable)
 {
 	int ret = 0;
 
 	switch (heap->memory) {
 	case RMEM_LINEAR:
-		return rmem_clear_extent(extent);
+		return rmem_clear_extent(extent, killable);
 	case RMEM_WC:
-		ret = rmem_clear_vaddr(vaddr, extent->len);
+		ret = rmem_clear_vaddr(vaddr, extent->len, killable);
 		/* Out of the combining buffers, for devices that are started elsewhere */
 		wmb();
 		break;
@@ -873,7 +875,7 @@ static int rmem_buffer_clear(const struct rmem_buffer *buf)
 	int ret;
 
 	for (i = 0; i < buf->nr; i++) {
-		ret = rmem_clear(buf->heap, &buf->extents[i], buf->vaddr);
+		ret = rmem_clear(buf->heap, &buf->extents[i], buf->vaddr, true);
 		if (ret)
 			return ret;
 	}

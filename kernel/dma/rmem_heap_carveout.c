@@ -4,9 +4,9 @@
  *
  * What is free has been cleared, so that an allocation takes as long for a large buffer as
  * for a small one. What is freed goes to a worker, one for each region, which clears it and
- * only then gives it back to the pool. An allocation that finds too little waits for what
- * was freed before it, at the end with nobody else allowed to take any. So it fails only
- * for want of memory, and never waits for ever.
+ * only then gives it back to the pool. An allocation that finds too little joins the worker,
+ * until all that was freed before it is clear; at the end with nobody else allowed to take
+ * any. So it fails only for want of memory, and does not go on for ever.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -20,6 +20,7 @@
 #include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -34,8 +35,8 @@
  */
 #define RMEM_CARVEOUT_BASE	PAGE_SIZE
 
-/* What the worker clears before it wakes those who wait */
-#define RMEM_SCRUB_PIECE	SZ_2M
+/* What is cleared and given back at a time */
+#define RMEM_SCRUB_PIECE	SZ_256K
 
 static unsigned long rmem_carveout_offset(const struct rmem_carveout *c, phys_addr_t paddr)
 {
@@ -103,74 +104,60 @@ int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece)
 				return -EHWPOISON;
 	}
 #endif
-	return rmem_clear(heap, piece, c->vaddr + rmem_carveout_offset(c, piece->paddr));
+	return rmem_clear(heap, piece, c->vaddr + rmem_carveout_offset(c, piece->paddr),
+			  false);
 }
 
-static struct rmem_buffer *rmem_carveout_first_dirty(struct rmem_carveout *c)
+/* Takes a piece out of what is dirty, of the oldest; false if there is none */
+static bool rmem_carveout_next_piece(struct rmem_carveout *c, struct phys_vec *piece)
 {
-	guard(spinlock)(&c->lock);
-	return list_first_entry_or_null(&c->dirty, struct rmem_buffer, dirty);
+	struct rmem_buffer *buf;
+
+	scoped_guard(spinlock, &c->lock) {
+		buf = list_first_entry_or_null(&c->dirty, struct rmem_buffer, dirty);
+		if (!buf)
+			return false;
+		piece->paddr = buf->extent.paddr;
+		piece->len = min_t(size_t, buf->extent.len, RMEM_SCRUB_PIECE);
+		buf->extent.paddr += piece->len;
+		buf->extent.len -= piece->len;
+		if (buf->extent.len)
+			return true;
+		list_del(&buf->dirty);
+	}
+	kfree(buf);
+	return true;
 }
 
-/* Clears some of a buffer and gives it back; what is left of the buffer stays first */
-static size_t rmem_carveout_scrub_piece(struct rmem_carveout *c, struct rmem_buffer *buf)
+static void rmem_carveout_scrub_piece(struct rmem_carveout *c, const struct phys_vec *piece)
 {
-	struct phys_vec piece = {
-		.paddr = buf->extent.paddr,
-		.len = min_t(size_t, buf->extent.len, RMEM_SCRUB_PIECE),
-	};
-	unsigned long off = rmem_carveout_offset(c, piece.paddr);
-	int ret = rmem_carveout_clear(c->heap, &piece);
+	unsigned long off = rmem_carveout_offset(c, piece->paddr);
+	int ret = rmem_carveout_clear(c->heap, piece);
 
 	if (ret)
 		pr_err("%s: cannot clear %zu KiB at offset 0x%lx (error %d): not used any more\n",
-		       c->heap->name, (size_t)piece.len / SZ_1K, off, ret);
+		       c->heap->name, (size_t)piece->len / SZ_1K, off, ret);
 	else
-		gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece.len);
+		gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece->len);
 
-	buf->extent.paddr += piece.len;
-	buf->extent.len -= piece.len;
-
-	guard(spinlock)(&c->lock);
-	c->dirty_bytes -= piece.len;
-	if (ret)
-		c->lost_bytes += piece.len;
-	if (!buf->extent.len) {
-		list_del(&buf->dirty);
-		c->done++;
+	scoped_guard(spinlock, &c->lock) {
+		c->dirty_bytes -= piece->len;
+		if (ret)
+			c->lost_bytes += piece->len;
+		WRITE_ONCE(c->cleared, c->cleared + piece->len);
 	}
-	return piece.len;
-}
-
-static void rmem_carveout_wake(struct rmem_carveout *c)
-{
-	WRITE_ONCE(c->wakeups, c->wakeups + 1);
-	wake_up_all(&c->wait);
+	if (wq_has_sleeper(&c->wait))
+		wake_up_all(&c->wait);
 }
 
 void rmem_carveout_scrub(struct work_struct *work)
 {
 	struct rmem_carveout *c = container_of(to_delayed_work(work), struct rmem_carveout,
 					       scrub);
-	struct rmem_buffer *buf;
-	size_t cleared = 0;
+	struct phys_vec piece;
 
-	while ((buf = rmem_carveout_first_dirty(c))) {
-		cleared += rmem_carveout_scrub_piece(c, buf);
-		if (!buf->extent.len)
-			kfree(buf);
-		/* Not for every small buffer: many would wake up for one to get it. */
-		if (cleared >= RMEM_SCRUB_PIECE) {
-			rmem_carveout_wake(c);
-			cleared = 0;
-		}
-	}
-	rmem_carveout_wake(c);
-}
-
-static void rmem_carveout_hurry(struct rmem_carveout *c)
-{
-	mod_delayed_work(system_dfl_long_wq, &c->scrub, 0);
+	while (rmem_carveout_next_piece(c, &piece))
+		rmem_carveout_scrub_piece(c, &piece);
 }
 
 static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
@@ -192,29 +179,31 @@ static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 
 		list_add_tail(&buf->dirty, &c->dirty);
 		c->dirty_bytes += buf->len;
-		c->queued++;
 		much = before < much_dirty && c->dirty_bytes >= much_dirty;
 	}
 	/* Waking the worker for every buffer costs more than clearing a small one. */
 	if (much)
-		rmem_carveout_hurry(c);
+		mod_delayed_work(system_dfl_long_wq, &c->scrub, 0);
 	else
 		queue_delayed_work(system_dfl_long_wq, &c->scrub, 1);
 }
 
 /*
- * Takes clear memory, or waits for what has been freed already. -EAGAIN if all of that was
- * cleared and it is still not enough, but others may have taken it.
+ * Takes clear memory, if need be after clearing what has been freed already. -EAGAIN if all
+ * of that is clear and it is still not enough, but others may have taken it.
  */
 static int rmem_carveout_take(struct rmem_carveout *c, size_t len, bool urgent,
 			      unsigned long *addr)
 {
-	unsigned long queued, wakeups;
+	unsigned long start, cleared;
+	struct phys_vec piece;
 	bool alone = true;
+	size_t dirty;
 	int ret = 0;
 
 	spin_lock(&c->lock);
-	queued = c->queued;
+	start = c->cleared;
+	dirty = c->dirty_bytes;
 	for (;;) {
 		if (c->urgent && !urgent)
 			alone = false;
@@ -223,21 +212,24 @@ static int rmem_carveout_take(struct rmem_carveout *c, size_t len, bool urgent,
 		if (*addr)
 			break;
 
-		ret = -ENOMEM;
-		if (len > gen_pool_avail(c->pool) + c->dirty_bytes)
+		if (len > gen_pool_avail(c->pool) + c->dirty_bytes) {
+			ret = -ENOMEM;
 			break;
-		if ((long)(c->done - queued) >= 0) {
-			if (!alone)
-				ret = -EAGAIN;
+		}
+		/* Who is alone only sees memory come back, and that ends. */
+		if (urgent ? !c->dirty_bytes : c->cleared - start >= dirty) {
+			ret = alone ? -ENOMEM : -EAGAIN;
 			break;
 		}
 
-		wakeups = c->wakeups;
+		cleared = c->cleared;
 		spin_unlock(&c->lock);
-		rmem_carveout_hurry(c);
-		if (wait_event_killable(c->wait, READ_ONCE(c->wakeups) != wakeups))
+		if (fatal_signal_pending(current))
 			return -EINTR;
-		ret = 0;
+		if (rmem_carveout_next_piece(c, &piece))
+			rmem_carveout_scrub_piece(c, &piece);
+		else if (wait_event_killable(c->wait, READ_ONCE(c->cleared) != cleared))
+			return -EINTR;
 		alone = urgent;
 		spin_lock(&c->lock);
 	}

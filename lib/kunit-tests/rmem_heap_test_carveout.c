@@ -78,7 +78,7 @@ static void rmem_test_dirty_is_not_free(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.dirty, heap->rmem->size);
 	KUNIT_EXPECT_EQ(test, stats.largest_free, 0);
 
-	/* It is worth waiting for, but not for one who is killed. */
+	/* It is worth clearing, but not for one who is killed. */
 	rmem_test_set_killed(true);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_1M, O_RDWR)), -EINTR);
 	rmem_test_set_killed(false);
@@ -90,61 +90,23 @@ static void rmem_test_dirty_is_not_free(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(c->pool), heap->rmem->size);
 }
 
-/* An allocation waits for what was freed before it, and for no more than that */
-struct rmem_test_waiter {
-	struct rmem_heap *heap;
-	size_t len;
-};
-
-static int rmem_test_wait_thread(void *data)
-{
-	struct rmem_test_waiter *waiter = data;
-	struct rmem_buffer *buf = rmem_test_pool_try(waiter->heap, waiter->len);
-
-	if (buf)
-		waiter->heap->pool->free(waiter->heap, buf);
-	return buf ? 0 : -ENOMEM;
-}
-
-static struct task_struct *rmem_test_wait(struct kunit *test, struct rmem_test_waiter *waiter)
-{
-	struct task_struct *thread = kthread_create(rmem_test_wait_thread, waiter, "rmem_test");
-
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
-	get_task_struct(thread);
-	wake_up_process(thread);
-	/* kthread_stop() before it ran would keep it from running. */
-	schedule_timeout_uninterruptible(HZ / 20 + 1);
-	return thread;
-}
-
-static void rmem_test_waits(struct kunit *test)
+/* An allocation does not depend on the worker: it clears what it needs */
+static void rmem_test_helps(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
-	struct rmem_test_waiter waiter = { .heap = heap, .len = heap->rmem->size };
 	struct rmem_test_held *held = rmem_test_fill(test, heap);
-	struct task_struct *thread;
-	struct dma_buf *last;
+	struct rmem_buffer *buf;
 
-	/* All of it comes back while one waits for all of it. */
+	rmem_test_fill_with(test, held->bufs[0], 0xa5);
 	rmem_test_scrub_stop(test, heap);
 	rmem_test_drain(test, held);
-	thread = rmem_test_wait(test, &waiter);
-	kunit_release_action(test, rmem_test_scrub_resume, heap);
-	KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
-
-	/* Half of it does, and what is between stays. */
-	last = rmem_test_alloc(test, heap, PAGE_SIZE);
-	held = rmem_test_fill(test, heap);
-	rmem_test_scrub_stop(test, heap);
-	rmem_test_drain(test, held);
-	waiter.len -= PAGE_SIZE;
-	thread = rmem_test_wait(test, &waiter);
-	rmem_test_put(test, last);
-	kunit_release_action(test, rmem_test_scrub_resume, heap);
-	/* Freed after it had come: it has it or not, but it does not wait for ever. */
-	kthread_stop_put(thread);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
+	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(buf->extent.paddr), 0, SZ_64K));
+	heap->pool->free(heap, buf);
+	buf = rmem_test_pool_alloc(test, heap, heap->rmem->size);
+	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(buf->extent.paddr), 0, buf->len));
+	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
+	heap->pool->free(heap, buf);
 }
 
 /*
@@ -203,6 +165,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 {
 	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
 	struct rmem_heap *heap = &p->heap;
+	const size_t piece = SZ_256K;
 	struct rmem_stats stats = { };
 	struct rmem_buffer *buf;
 
@@ -220,18 +183,86 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
 
 	heap->pool->stats(heap, &stats);
-	KUNIT_EXPECT_EQ(test, stats.lost, SZ_2M);
+	KUNIT_EXPECT_EQ(test, stats.lost, piece);
 	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
-	KUNIT_EXPECT_EQ(test, stats.largest_free, SZ_2M);
-	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_2M + PAGE_SIZE));
-	buf = rmem_test_pool_alloc(test, heap, SZ_2M);
-	KUNIT_EXPECT_EQ(test, buf->extent.paddr, p->rmem.base + SZ_2M);
+	KUNIT_EXPECT_EQ(test, stats.largest_free, SZ_4M - piece);
+	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_4M));
+	buf = rmem_test_pool_alloc(test, heap, SZ_4M - piece);
+	KUNIT_EXPECT_EQ(test, buf->extent.paddr, p->rmem.base + piece);
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
 	/* Not even touched */
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(p->rmem.base), 0xa5, SZ_2M));
+	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(p->rmem.base), 0xa5, piece));
 
 	heap->pool->free(heap, buf);
 	heap->pool->exit(heap);
+}
+
+/* What somebody else is clearing is waited for */
+struct rmem_test_waiter {
+	struct rmem_heap *heap;
+	struct task_struct *thread;
+	bool started;
+	bool done;
+	bool done_early;
+	bool got_it;
+};
+
+static struct rmem_test_waiter *rmem_test_waiter;
+
+static int rmem_test_wait_thread(void *data)
+{
+	struct rmem_test_waiter *w = data;
+	struct rmem_buffer *buf = rmem_test_pool_try(w->heap, w->heap->rmem->size);
+
+	w->got_it = buf;
+	WRITE_ONCE(w->done, true);
+	if (buf)
+		w->heap->pool->free(w->heap, buf);
+	return 0;
+}
+
+/* With the last piece in its hands it lets somebody ask for all of the region */
+static int rmem_test_clear_slowly(struct rmem_heap *heap, const struct phys_vec *piece)
+{
+	struct rmem_test_waiter *w = rmem_test_waiter;
+
+	memset(phys_to_virt(piece->paddr), 0, piece->len);
+	if (!w->started && piece->paddr + piece->len == heap->rmem->base + heap->rmem->size) {
+		w->started = true;
+		w->thread = kthread_create(rmem_test_wait_thread, w, "rmem_test");
+		if (!IS_ERR(w->thread)) {
+			get_task_struct(w->thread);
+			wake_up_process(w->thread);
+		}
+		schedule_timeout_uninterruptible(HZ / 10);
+		w->done_early = READ_ONCE(w->done);
+	}
+	return 0;
+}
+
+static void rmem_test_waits(struct kunit *test)
+{
+	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
+	struct rmem_test_waiter w = { .heap = &p->heap };
+	struct rmem_buffer *buf;
+
+	KUNIT_ASSERT_EQ(test, p->heap.pool->init(&p->heap), 0);
+	buf = rmem_test_pool_alloc(test, &p->heap, SZ_4M);
+	rmem_test_scrub_stop(test, &p->heap);
+	p->heap.pool->free(&p->heap, buf);
+
+	rmem_test_waiter = &w;
+	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_slowly);
+	rmem_carveout_scrub(&p->heap.carveout->scrub.work);
+	kunit_deactivate_static_stub(test, rmem_carveout_clear);
+
+	KUNIT_ASSERT_TRUE(test, w.started);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(w.thread));
+	KUNIT_EXPECT_EQ(test, kthread_stop_put(w.thread), 0);
+	KUNIT_EXPECT_FALSE(test, w.done_early);
+	KUNIT_EXPECT_TRUE(test, w.got_it);
+	kunit_release_action(test, rmem_test_scrub_resume, &p->heap);
+	p->heap.pool->exit(&p->heap);
 }
 
 /* Tasks that together want no more than there is get it, each time, and clear */
@@ -583,6 +614,7 @@ static void rmem_test_placement(struct kunit *test)
 static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_free_is_clear),
 	KUNIT_CASE(rmem_test_dirty_is_not_free),
+	KUNIT_CASE(rmem_test_helps),
 	KUNIT_CASE(rmem_test_waits),
 	KUNIT_CASE(rmem_test_boot_contents),
 	KUNIT_CASE(rmem_test_scrub_fails),
