@@ -67,7 +67,10 @@ um_kunit() { # SUITE: the numbers that the tests print
 }
 count="-icount shift=0,sleep=off"
 
-boot um um "$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map rounds=100"
+# One processor of the host: else it is the host's scheduler that is measured.
+boot um taskset -c 0 env MEM=2G DTB="$dir/bench.dtb" INITRD="$dir/um.cpio" TIMEOUT=600 \
+	APPEND="$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map rounds=100" \
+	"$root/harness/boot.sh"
 boot um-threads um "ncpus=$cpus heaps=$heaps runs=threads"
 boot um-several um "ncpus=$cpus heaps=$several runs=threads"
 boot um-placement um_kunit rmem_heap_carveout

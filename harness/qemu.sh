@@ -13,7 +13,7 @@
 case ${1:-} in
 arm64)
 	qemu=qemu-system-aarch64 image=$build/arm64/arch/arm64/boot/Image
-	machine=(-machine virt -cpu cortex-a72) console=ttyAMA0
+	machine=(-machine virt -cpu cortex-a76) console=ttyAMA0
 	;;
 *)
 	die "the argument can only be: arm64"

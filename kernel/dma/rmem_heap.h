@@ -261,9 +261,11 @@ void rmem_carveout_scrub(struct work_struct *work);
 /* rmem_heap_buf.c */
 int rmem_clear(const struct rmem_heap *heap, const struct phys_vec *extent, void *vaddr,
 	       bool killable);
+void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats);
 void rmem_account(const struct rmem_buffer *buf);
 void rmem_unaccount(const struct rmem_buffer *buf);
-void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats);
+struct rmem_buffer *rmem_buffer_alloc(struct rmem_heap *heap, size_t len);
+void rmem_buffer_free(struct rmem_buffer *buf);
 struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_flags);
 
 #endif /* _KERNEL_DMA_RMEM_HEAP_H */

@@ -713,62 +713,9 @@ static void rmem_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	buf->vaddr = NULL;
 }
 
-static size_t rmem_buffer_taken(const struct rmem_buffer *buf)
-{
-	return buf->heap->pool->rounds ? PAGE_SIZE << get_order(buf->len) : buf->len;
-}
-
-/**
- * rmem_account() - count a buffer in
- * @buf: a buffer that has its memory
- *
- * Counters and no more: all else is put together when somebody asks.
- */
-void rmem_account(const struct rmem_buffer *buf)
-{
-	struct rmem_heap *heap = buf->heap;
-	long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
-	long peak = atomic_long_read(&heap->peak);
-
-	while (used > peak && !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
-		;
-	atomic_long_inc(&heap->buffers);
-}
-
-/**
- * rmem_unaccount() - count a buffer out
- * @buf: a buffer that is about to give its memory back
- */
-void rmem_unaccount(const struct rmem_buffer *buf)
-{
-	atomic_long_sub(rmem_buffer_taken(buf), &buf->heap->used);
-	atomic_long_dec(&buf->heap->buffers);
-}
-
-/**
- * rmem_heap_stats() - how much of a heap is in use
- * @heap: an exported heap
- * @stats: filled in. The numbers are not of one instant
- *
- * Context: any.
- */
-void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats)
-{
-	*stats = (struct rmem_stats) {
-		.used = atomic_long_read(&heap->used),
-		.peak = atomic_long_read(&heap->peak),
-		.buffers = atomic_long_read(&heap->buffers),
-	};
-	if (heap->pool->stats)
-		heap->pool->stats(heap, stats);
-}
-
 static void rmem_release(struct dma_buf *dmabuf)
 {
-	struct rmem_buffer *buf = dmabuf->priv;
-
-	rmem_unaccount(buf);
-	buf->heap->pool->free(buf->heap, buf);
+	rmem_buffer_free(dmabuf->priv);
 }
 
 static const struct dma_buf_ops rmem_buf_ops = {
@@ -882,6 +829,105 @@ static int rmem_buffer_clear(const struct rmem_buffer *buf)
 	return 0;
 }
 
+static size_t rmem_buffer_taken(const struct rmem_buffer *buf)
+{
+	return buf->heap->pool->rounds ? PAGE_SIZE << get_order(buf->len) : buf->len;
+}
+
+/**
+ * rmem_account() - count a buffer in
+ * @buf: a buffer that has its memory
+ *
+ * Counters and no more: all else is put together when somebody asks.
+ */
+void rmem_account(const struct rmem_buffer *buf)
+{
+	struct rmem_heap *heap = buf->heap;
+	long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
+	long peak = atomic_long_read(&heap->peak);
+
+	while (used > peak && !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
+		;
+	atomic_long_inc(&heap->buffers);
+}
+
+/**
+ * rmem_unaccount() - count a buffer out
+ * @buf: a buffer that is about to give its memory back
+ */
+void rmem_unaccount(const struct rmem_buffer *buf)
+{
+	atomic_long_sub(rmem_buffer_taken(buf), &buf->heap->used);
+	atomic_long_dec(&buf->heap->buffers);
+}
+
+/**
+ * rmem_heap_stats() - how much of a heap is in use
+ * @heap: an exported heap
+ * @stats: filled in. The numbers are not of one instant
+ *
+ * Context: any.
+ */
+void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats)
+{
+	*stats = (struct rmem_stats) {
+		.used = atomic_long_read(&heap->used),
+		.peak = atomic_long_read(&heap->peak),
+		.buffers = atomic_long_read(&heap->buffers),
+	};
+	if (heap->pool->stats)
+		heap->pool->stats(heap, stats);
+}
+
+/**
+ * rmem_buffer_alloc() - memory of a heap, without a dma-buf around it
+ * @heap: an exported heap
+ * @len: bytes, whole pages
+ *
+ * Context: may sleep.
+ * Return: the buffer, or an ERR_PTR as from rmem_buffer_create().
+ */
+struct rmem_buffer *rmem_buffer_alloc(struct rmem_heap *heap, size_t len)
+{
+	struct rmem_buffer *buf;
+	int ret;
+
+	buf = kmalloc_obj(*buf);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+
+	*buf = (struct rmem_buffer) { .heap = heap, .len = len };
+	ret = heap->pool->alloc(heap, buf);
+	if (ret) {
+		kfree(buf);
+		return ERR_PTR(ret);
+	}
+	rmem_account(buf);
+
+	if (!heap->pool->clears) {
+		ret = rmem_buffer_clear(buf);
+		if (ret) {
+			rmem_buffer_free(buf);
+			return ERR_PTR(ret);
+		}
+	}
+	return buf;
+}
+
+/**
+ * rmem_buffer_free() - give the memory of a buffer back
+ * @buf: from rmem_buffer_alloc()
+ *
+ * Context: may sleep.
+ */
+void rmem_buffer_free(struct rmem_buffer *buf)
+{
+	struct rmem_heap *heap = buf->heap;
+
+	rmem_unaccount(buf);
+	heap->pool->free(heap, buf);
+}
+
 /**
  * rmem_buffer_create() - allocate a buffer and export it
  * @heap: an exported heap
@@ -898,7 +944,6 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct rmem_buffer *buf;
 	struct dma_buf *dmabuf;
-	int ret;
 
 	len = PAGE_ALIGN(len);
 	if (!len)
@@ -906,24 +951,9 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 	if (len > heap->rmem->size)
 		return ERR_PTR(-ENOMEM);
 
-	buf = kzalloc_obj(*buf);
-	if (!buf)
-		return ERR_PTR(-ENOMEM);
-
-	buf->heap = heap;
-	buf->len = len;
-	ret = heap->pool->alloc(heap, buf);
-	if (ret) {
-		kfree(buf);
-		return ERR_PTR(ret);
-	}
-	rmem_account(buf);
-
-	if (!heap->pool->clears) {
-		ret = rmem_buffer_clear(buf);
-		if (ret)
-			goto err_free;
-	}
+	buf = rmem_buffer_alloc(heap, len);
+	if (IS_ERR(buf))
+		return ERR_CAST(buf);
 
 	exp_info.exp_name = heap->name;
 	exp_info.ops = heap->memory == RMEM_DEVICE_ONLY ? &rmem_device_only_buf_ops :
@@ -932,14 +962,7 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 	exp_info.flags = fd_flags;
 	exp_info.priv = buf;
 	dmabuf = dma_buf_export(&exp_info);
-	if (IS_ERR(dmabuf)) {
-		ret = PTR_ERR(dmabuf);
-		goto err_free;
-	}
+	if (IS_ERR(dmabuf))
+		rmem_buffer_free(buf);
 	return dmabuf;
-
-err_free:
-	rmem_unaccount(buf);
-	heap->pool->free(heap, buf);
-	return ERR_PTR(ret);
 }

@@ -65,19 +65,10 @@ static void rmem_bench_bare(struct rmem_heap *heap, size_t len)
 /* What a heap adds to the allocator */
 static void rmem_bench_memory(struct rmem_heap *heap, size_t len)
 {
-	struct rmem_buffer *buf = kzalloc_obj(*buf);
+	struct rmem_buffer *buf = rmem_buffer_alloc(heap, len);
 
-	if (!buf)
-		return;
-	buf->heap = heap;
-	buf->len = len;
-	if (heap->pool->alloc(heap, buf)) {
-		kfree(buf);
-		return;
-	}
-	rmem_account(buf);
-	rmem_unaccount(buf);
-	heap->pool->free(heap, buf);
+	if (!IS_ERR(buf))
+		rmem_buffer_free(buf);
 }
 
 /* All of it, with the dma-buf: an inode and a file */

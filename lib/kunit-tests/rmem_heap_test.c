@@ -161,16 +161,9 @@ size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap)
 /* Memory of an allocator, without a dma-buf around it; NULL if there is none */
 struct rmem_buffer *rmem_test_pool_try(struct rmem_heap *heap, size_t len)
 {
-	struct rmem_buffer *buf = kzalloc_obj(*buf);
+	struct rmem_buffer *buf = rmem_buffer_alloc(heap, len);
 
-	if (!buf)
-		return NULL;
-	buf->heap = heap;
-	buf->len = len;
-	if (!heap->pool->alloc(heap, buf))
-		return buf;
-	kfree(buf);
-	return NULL;
+	return IS_ERR(buf) ? NULL : buf;
 }
 
 struct rmem_buffer *rmem_test_pool_alloc(struct kunit *test, struct rmem_heap *heap,

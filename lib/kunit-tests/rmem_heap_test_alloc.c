@@ -263,6 +263,52 @@ static void rmem_test_killed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
 }
 
+/* What is in use is counted as the region sees it: as large as the allocator makes it */
+static void rmem_test_stats(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_param_heap(test);
+	size_t third = heap->mode == RMEM_HEAP_COHERENT ? 4 * PAGE_SIZE : 3 * PAGE_SIZE;
+	struct rmem_stats before, stats;
+	struct rmem_test_held *held;
+	struct dma_buf *one, *two;
+
+	rmem_heap_stats(heap, &before);
+	KUNIT_EXPECT_EQ(test, before.used, 0);
+	KUNIT_EXPECT_EQ(test, before.buffers, 0);
+
+	one = rmem_test_alloc(test, heap, SZ_1M);
+	two = rmem_test_alloc(test, heap, 3 * PAGE_SIZE);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.used, SZ_1M + third);
+	KUNIT_EXPECT_EQ(test, stats.buffers, 2);
+	KUNIT_EXPECT_GE(test, stats.peak, stats.used);
+	rmem_test_put(test, one);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.used, third);
+	KUNIT_EXPECT_EQ(test, stats.buffers, 1);
+	rmem_test_put(test, two);
+
+	/* What fails is not counted. */
+	held = rmem_test_fill(test, heap);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_1M)), -ENOMEM);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.used, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, stats.buffers, held->n);
+	if (heap->pool->stats)
+		KUNIT_EXPECT_EQ(test, stats.largest_free, 0);
+	rmem_test_drain(test, held);
+
+	if (heap->carveout)
+		flush_delayed_work(&heap->carveout->scrub);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.used, 0);
+	KUNIT_EXPECT_EQ(test, stats.buffers, 0);
+	KUNIT_EXPECT_EQ(test, stats.peak, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
+	if (heap->pool->stats)
+		KUNIT_EXPECT_EQ(test, stats.largest_free, heap->rmem->size);
+}
+
 /* Many steps of a fixed seed, the map of who has what checked after each */
 static void rmem_test_churn(struct kunit *test)
 {
@@ -357,11 +403,11 @@ static void rmem_test_any_base(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, heap.memory, RMEM_DEVICE_ONLY);
 		one = rmem_test_pool_alloc(test, &heap, PAGE_SIZE);
 		KUNIT_EXPECT_EQ(test, one->extents[0].paddr, bases[i] + SZ_2M - PAGE_SIZE);
-		pool->free(&heap, one);
+		rmem_buffer_free(one);
 		all = rmem_test_pool_alloc(test, &heap, SZ_2M);
 		KUNIT_EXPECT_EQ(test, all->extents[0].paddr, bases[i]);
 		KUNIT_EXPECT_NULL(test, rmem_test_pool_try(&heap, PAGE_SIZE));
-		pool->free(&heap, all);
+		rmem_buffer_free(all);
 		pool->exit(&heap);
 		KUNIT_EXPECT_NULL(test, heap.carveout);
 	}
@@ -375,6 +421,7 @@ static struct kunit_case rmem_heap_alloc_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_exhaustion, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_cleared, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_killed, rmem_test_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_stats, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_churn, rmem_test_heaps_gen_params),
 	KUNIT_CASE(rmem_test_fragmented),
 	KUNIT_CASE(rmem_test_dead_area),

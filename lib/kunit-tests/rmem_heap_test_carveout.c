@@ -102,11 +102,11 @@ static void rmem_test_helps(struct kunit *test)
 	rmem_test_drain(test, held);
 	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
 	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(buf->extent.paddr), 0, SZ_64K));
-	heap->pool->free(heap, buf);
+	rmem_buffer_free(buf);
 	buf = rmem_test_pool_alloc(test, heap, heap->rmem->size);
 	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(buf->extent.paddr), 0, buf->len));
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
-	heap->pool->free(heap, buf);
+	rmem_buffer_free(buf);
 }
 
 /*
@@ -146,7 +146,7 @@ static void rmem_test_boot_contents(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, p->heap.memory, RMEM_LINEAR);
 	buf = rmem_test_pool_alloc(test, &p->heap, SZ_4M);
 	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(p->rmem.base), 0, SZ_4M));
-	p->heap.pool->free(&p->heap, buf);
+	rmem_buffer_free(buf);
 	p->heap.pool->exit(&p->heap);
 }
 
@@ -173,7 +173,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
 	memset(phys_to_virt(p->rmem.base), 0xa5, SZ_4M);
 	rmem_test_scrub_stop(test, heap);
-	heap->pool->free(heap, buf);
+	rmem_buffer_free(buf);
 
 	/* Stubs work in the test's own task: it plays the worker. */
 	rmem_test_bad_piece = p->rmem.base;
@@ -193,7 +193,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	/* Not even touched */
 	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(p->rmem.base), 0xa5, piece));
 
-	heap->pool->free(heap, buf);
+	rmem_buffer_free(buf);
 	heap->pool->exit(heap);
 }
 
@@ -217,7 +217,7 @@ static int rmem_test_wait_thread(void *data)
 	w->got_it = buf;
 	WRITE_ONCE(w->done, true);
 	if (buf)
-		w->heap->pool->free(w->heap, buf);
+		rmem_buffer_free(buf);
 	return 0;
 }
 
@@ -249,7 +249,7 @@ static void rmem_test_waits(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, p->heap.pool->init(&p->heap), 0);
 	buf = rmem_test_pool_alloc(test, &p->heap, SZ_4M);
 	rmem_test_scrub_stop(test, &p->heap);
-	p->heap.pool->free(&p->heap, buf);
+	rmem_buffer_free(buf);
 
 	rmem_test_waiter = &w;
 	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_slowly);
@@ -296,7 +296,7 @@ static int rmem_test_user_thread(void *data)
 		cond_resched();
 		if (memchr_inv(vaddr, user->seed, len))
 			user->dirty++;
-		user->heap->pool->free(user->heap, buf);
+		rmem_buffer_free(buf);
 	}
 	return 0;
 }

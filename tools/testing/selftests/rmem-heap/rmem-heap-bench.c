@@ -192,42 +192,55 @@ static const unsigned long sizes[] = {
 	4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB,
 };
 
-/* One buffer, allocated and freed; memory that was freed before has been cleared */
-static void run_alloc(void)
+static bool alloc_once(struct heap *heap, unsigned long len, struct series *alloc,
+		       struct series *release)
 {
-	static struct series alloc[MAX_HEAPS], release[MAX_HEAPS];
-	const unsigned int *order;
-	unsigned int i, k, r, h;
 	uint64_t t0, t1, t2;
 	int fd;
 
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		memset(alloc, 0, sizeof(alloc));
-		memset(release, 0, sizeof(release));
-		/* The first round warms up. */
-		for (r = 0; r <= rounds; r++) {
+	settle();
+	t0 = ticks();
+	fd = alloc_buffer(heap, len);
+	t1 = ticks();
+	if (fd < 0) {
+		fail(heap, "allocating");
+		return false;
+	}
+	close(fd);
+	t2 = ticks();
+	if (alloc) {
+		add(alloc, (t1 - t0) * ns_per_tick);
+		add(release, (t2 - t1) * ns_per_tick);
+	}
+	return true;
+}
+
+/* One buffer, allocated and freed; memory that was freed before has been cleared */
+static void run_alloc(void)
+{
+	static struct series alloc[MAX_HEAPS][ARRAY_SIZE(sizes)];
+	static struct series release[MAX_HEAPS][ARRAY_SIZE(sizes)];
+	const unsigned int *order;
+	unsigned int i, k, r, h;
+
+	memset(alloc, 0, sizeof(alloc));
+	memset(release, 0, sizeof(release));
+	/* Sizes are compared, too, so they are within the round. The first one warms up. */
+	for (r = 0; r <= rounds; r++) {
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 			order = shuffled();
 			for (k = 0; k < nr_heaps; k++) {
 				h = order[k];
-				settle();
-				t0 = ticks();
-				fd = alloc_buffer(&heaps[h], sizes[i]);
-				t1 = ticks();
-				if (fd < 0) {
-					fail(&heaps[h], "allocating");
+				if (!alloc_once(&heaps[h], sizes[i], r ? &alloc[h][i] : NULL,
+						&release[h][i]))
 					return;
-				}
-				close(fd);
-				t2 = ticks();
-				if (!r)
-					continue;
-				add(&alloc[h], (t1 - t0) * ns_per_tick);
-				add(&release[h], (t2 - t1) * ns_per_tick);
 			}
 		}
+	}
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (h = 0; h < nr_heaps; h++) {
-			result("alloc", &heaps[h], sizes[i], 1, &alloc[h], "ns");
-			result("free", &heaps[h], sizes[i], 1, &release[h], "ns");
+			result("alloc", &heaps[h], sizes[i], 1, &alloc[h][i], "ns");
+			result("free", &heaps[h], sizes[i], 1, &release[h][i], "ns");
 		}
 	}
 }
