@@ -71,6 +71,7 @@ count="-icount shift=0,sleep=off"
 boot um taskset -c 0 env MEM=2G DTB="$dir/bench.dtb" INITRD="$dir/um.cpio" TIMEOUT=600 \
 	APPEND="$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map rounds=100" \
 	"$root/harness/boot.sh"
+boot um-map um "heaps=$heaps runs=map rounds=60"
 boot um-threads um "ncpus=$cpus heaps=$heaps runs=threads"
 boot um-several um "ncpus=$cpus heaps=$several runs=threads"
 boot um-placement um_kunit rmem_heap_carveout

@@ -593,7 +593,8 @@ static int rmem_mmap_extent(struct rmem_mmap_run *run, unsigned long addr, size_
 
 	for (; addr < end; addr = next) {
 		next = pmd_addr_end(addr, end);
-		if (rmem_mmap_pmd(run->vma, addr, run->pfn)) {
+		/* The extent may end before the entry would. */
+		if (next - addr == PMD_SIZE && rmem_mmap_pmd(run->vma, addr, run->pfn)) {
 			run->pfn += PHYS_PFN(next - addr);
 			continue;
 		}
