@@ -122,10 +122,41 @@ selftest() { # VARIANT
 	grep -q '^selftest: exit 0' "$console" && "$root/harness/reports.sh" "$console"
 }
 
+# User mappings with whatever entries the architecture has. The heaps with a plus give
+# buffers that are aligned for large ones.
+mappings() { # um|arm64
+	local heaps=+bank@5c000000,video@50000000,+vram@54000000,guest@58000000
+	local out=$logs/map-$1 cross= log=$logs/mappings-$1.log boot=("$root/harness/boot.sh") large=
+	[ "$1" = um ] || { cross=aarch64-linux-gnu- large=1 boot=("$root/harness/qemu.sh" "$1"); }
+	mkdir -p "$out"
+	make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$out" CROSS_COMPILE="$cross" \
+		"$out/rmem-heap-map"
+	"$root/harness/check/initrd.sh" "$out.cpio" init="$out/rmem-heap-map"
+	dtc -q -I dts -O dtb -o "$logs/bench.dtb" "$root/harness/dts/bench.dts"
+	APPEND="heaps=$heaps large=$large" MEM=2G DTB="$logs/bench.dtb" DTSI="$root/harness/dts/bench-regions.dtsi" TIMEOUT=120 \
+		INITRD="$out.cpio" "${boot[@]}" 2>&1 | tee "$log"
+	grep -q '^1\.\.[1-9]' "$log" && "$root/harness/reports.sh" "$log"
+}
+
+# The debug kernel with two processors. Bringing up the second one is itself reported in
+# 7.3.4, before anything else has run.
+kunit_smp() { # NAME DTB SUITES [PARAMETER...]
+	local log
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$1").log
+	suite "$1" env MEM=1G DTB="$2" INITRD="$logs/kunit.cpio" TIMEOUT=900 \
+		APPEND="ncpus=2 kunit.enable=1 kunit.autorun=0 suites=$3 ${*:4}" \
+		"$root/harness/boot.sh" debug
+	sed -i '/^smp: Bringing up secondary/,/^smp: Brought up/d' "$log"
+	one "$1: no report, no leak" "$root/harness/reports.sh" "$log"
+	one "$1: got to its end" grep -q '^kunit-init: looked for leaks' "$log"
+}
+
 cd "$root"
 say "the kernel"
 make -s kernel TARGET=um
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3
+[ "$all" != all ] || "$root/harness/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+	qemu-system-arm
 dtb lib/kunit-tests/rmem_heap_test.dts test
 dtb lib/kunit-tests/rmem_heap_hostile.dts hostile
 sed -i -f lib/kunit-tests/rmem_heap_hostile.sed "$logs/hostile.dtb"
@@ -149,11 +180,14 @@ done
 suite "make run" harness/run-tap.sh
 suite "boots of odd kinds" harness/boots.sh
 suite "selftest" selftest ""
+suite "user mappings" mappings um
 
 say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
 kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
 kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
+kunit_smp "KUnit, debug kernel, two processors" "$logs/test.dtb" \
+	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout "$export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug
 
@@ -162,6 +196,9 @@ if [ "$all" = all ]; then
 	say "the kernel with cma_heap as a module"
 	harness/kernel.sh um modules
 	suite "boots with cma_heap as a module" harness/boots.sh modules
+	say "the arm64 kernel"
+	make -s kernel TARGET=arm64
+	suite "user mappings, arm64" mappings arm64
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
