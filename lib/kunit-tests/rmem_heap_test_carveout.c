@@ -171,7 +171,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, heap->pool->init(heap), 0);
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
-	memset(phys_to_virt(p->rmem.base), 0xa5, SZ_4M);
+	memset(phys_to_virt(p->rmem.base), 0xa5, p->rmem.size);
 	rmem_test_scrub_stop(test, heap);
 	rmem_buffer_free(buf);
 
@@ -263,6 +263,48 @@ static void rmem_test_waits(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, w.got_it);
 	kunit_release_action(test, rmem_test_scrub_resume, &p->heap);
 	p->heap.pool->exit(&p->heap);
+}
+
+/* Takes a page of what has been cleared for somebody else, and frees it again */
+static struct rmem_buffer *rmem_test_overtaker;
+static unsigned int rmem_test_pieces;
+
+static int rmem_test_clear_overtaken(struct rmem_heap *heap, const struct phys_vec *piece)
+{
+	memset(phys_to_virt(piece->paddr), 0, piece->len);
+	if (++rmem_test_pieces == 2) {
+		rmem_test_overtaker = rmem_test_pool_try(heap, PAGE_SIZE);
+	} else if (rmem_test_pieces == 4 && rmem_test_overtaker) {
+		rmem_buffer_free(rmem_test_overtaker);
+	}
+	return 0;
+}
+
+/* Who wants no more than is free gets it, even if others take some of it in between */
+static void rmem_test_overtaken(struct kunit *test)
+{
+	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = &p->heap;
+	struct rmem_buffer *buf;
+
+	KUNIT_ASSERT_EQ(test, heap->pool->init(heap), 0);
+	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
+	rmem_test_scrub_stop(test, heap);
+	rmem_buffer_free(buf);
+
+	rmem_test_pieces = 0;
+	rmem_test_overtaker = NULL;
+	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_overtaken);
+	buf = rmem_test_pool_try(heap, SZ_4M);
+	kunit_deactivate_static_stub(test, rmem_carveout_clear);
+
+	KUNIT_EXPECT_NOT_NULL(test, rmem_test_overtaker);
+	KUNIT_EXPECT_NOT_NULL(test, buf);
+	KUNIT_EXPECT_EQ(test, heap->carveout->urgent, 0);
+	if (buf)
+		rmem_buffer_free(buf);
+	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	heap->pool->exit(heap);
 }
 
 /* Tasks that together want no more than there is get it, each time, and clear */
@@ -618,6 +660,7 @@ static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_waits),
 	KUNIT_CASE(rmem_test_boot_contents),
 	KUNIT_CASE(rmem_test_scrub_fails),
+	KUNIT_CASE(rmem_test_overtaken),
 	KUNIT_CASE(rmem_test_users),
 	KUNIT_CASE(rmem_test_fit),
 	KUNIT_CASE(rmem_test_placement),

@@ -339,7 +339,7 @@ static void run_map(const char *run, bool small)
 					return;
 				}
 				for (pos = 0; pos < sizes[i]; pos += page_size)
-					*(volatile uint8_t *)(mem + pos) = r;
+					__atomic_store_n(mem + pos, r, __ATOMIC_RELAXED);
 				t1 = ticks();
 				if (r)
 					add(&fault[h], faults() - before);
@@ -373,7 +373,7 @@ static void run_map_small(void)
 }
 
 /* Threads that allocate and free 64 KiB each, as fast as they can */
-static volatile bool stop;
+static bool stop;
 static pthread_barrier_t barrier;
 
 struct worker {
@@ -389,7 +389,7 @@ static void *work(void *data)
 
 	w->done = 0;
 	pthread_barrier_wait(&barrier);
-	while (!stop) {
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		fd = alloc_buffer(w->heap, 64 * KIB);
 		if (fd < 0) {
 			fail(w->heap, "allocating");
@@ -424,7 +424,7 @@ static double threads_once(const struct heap *first, unsigned int nr, unsigned i
 	pthread_barrier_wait(&barrier);
 	t0 = ticks();
 	nanosleep(&slice, NULL);
-	stop = true;
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	ns = (ticks() - t0) * ns_per_tick;
 	for (i = 0; i < n; i++) {
 		pthread_join(workers[i].thread, NULL);

@@ -96,12 +96,12 @@ static void on_fault(int sig)
 	siglongjmp(back, sig);
 }
 
-static int write_signal(volatile uint32_t *mem)
+static int write_signal(uint32_t *mem)
 {
 	int sig = sigsetjmp(back, 1);
 
 	if (!sig)
-		*mem = 1;
+		__atomic_store_n(mem, 1, __ATOMIC_SEQ_CST);
 	return sig;
 }
 
