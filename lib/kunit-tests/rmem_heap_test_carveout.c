@@ -274,8 +274,8 @@ static int rmem_test_clear_overtaken(struct rmem_heap *heap, const struct phys_v
 	memset(phys_to_virt(piece->paddr), 0, piece->len);
 	if (++rmem_test_pieces == 2) {
 		rmem_test_overtaker = rmem_test_pool_try(heap, PAGE_SIZE);
-	} else if (rmem_test_pieces == 4 && rmem_test_overtaker) {
-		rmem_buffer_free(rmem_test_overtaker);
+		if (rmem_test_overtaker)
+			rmem_buffer_free(rmem_test_overtaker);
 	}
 	return 0;
 }
