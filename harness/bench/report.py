@@ -193,7 +193,7 @@ def write_data(r, folder):
     table("map", "um-map", "map", heaps)
     table("map-instructions", "arm64", "map-small", heaps)
     table("map-large", "arm64", "map", heaps)
-    table("threads", "arm64-threads", "threads", heaps, True)
+    table("threads", "arm64-threads", "threads", ["carveout", "cma", "coherent", "cma_heap"], True)
 
 
 def main():

@@ -8,4 +8,4 @@ set logscale x 2
 set key outside right
 set grid
 set yrange [0:*]
-plot for [i=2:7] dir.'/threads.dat' using 1:i with linespoints title columnheader(i)
+plot for [i=2:5] dir.'/threads.dat' using 1:i with linespoints title columnheader(i)

@@ -678,7 +678,7 @@ static const char * __init rmem_heap_wanted_by(struct rmem_heap *heap)
 	case RMEM_OWNED:
 		/* Who names it exactly is taken at their word. */
 		if (admin == RMEM_MATCH_NAME) {
-			pr_warn("%s: exporting it although %s: two users of one memory, corruption is yours to rule out\n",
+			pr_warn("%s: exporting it although %s: its memory is cleared, and two users of it are yours to rule out\n",
 				heap->name, heap->reason);
 			return "rmem_heap.export";
 		}

@@ -56,7 +56,7 @@ enum rmem_memory {
  *	vmap, while there is one
  * @dirty: after its life, while its memory waits to be cleared: see rmem_heap_carveout.c
  *
- * 64 bytes on 64-bit machines, which is why @dirty has no place of its own.
+ * No more than 64 bytes on 64-bit machines, which is why @dirty has no place of its own.
  */
 struct rmem_buffer {
 	struct rmem_heap *heap;

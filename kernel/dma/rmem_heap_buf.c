@@ -16,6 +16,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/dma-resv.h>
 #include <linux/highmem.h>
+#include <linux/huge_mm.h>
 #include <linux/iommu-dma.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
@@ -505,6 +506,15 @@ static int rmem_mmap_pte(pte_t *ptep, unsigned long addr, void *data)
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 /*
+ * Not every processor of an architecture has large entries; and where they need a page
+ * table in reserve, fork() does not give the child one.
+ */
+static bool rmem_pmd_possible(void)
+{
+	return !thp_disabled_by_hw() && !arch_needs_pgtable_deposit();
+}
+
+/*
  * Large entries are put in at mmap(), as small ones are. When a part of one is unmapped,
  * moved or protected, the core drops all of it, and the rest comes back here.
  */
@@ -533,7 +543,7 @@ static vm_fault_t rmem_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
 	unsigned long addr = vmf->address & PMD_MASK;
 	unsigned long pfn;
 
-	if (order != PMD_ORDER || addr < vmf->vma->vm_start)
+	if (order != PMD_ORDER || addr < vmf->vma->vm_start || !rmem_pmd_possible())
 		return VM_FAULT_FALLBACK;
 	pfn = rmem_vma_pfn(vmf->vma, addr);
 	if (!rmem_pmd_fits(vmf->vma, addr, pfn))
@@ -554,7 +564,7 @@ static bool rmem_mmap_pmd(struct vm_area_struct *vma, unsigned long addr, unsign
 	p4d_t *p4d;
 	pud_t *pud;
 
-	if (!rmem_pmd_fits(vma, addr, pfn))
+	if (!rmem_pmd_possible() || !rmem_pmd_fits(vma, addr, pfn))
 		return false;
 
 	p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
@@ -844,10 +854,10 @@ static size_t rmem_buffer_taken(const struct rmem_buffer *buf)
 void rmem_account(const struct rmem_buffer *buf)
 {
 	struct rmem_heap *heap = buf->heap;
-	long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
+	unsigned long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
 	long peak = atomic_long_read(&heap->peak);
 
-	while (used > peak && !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
+	while (used > (unsigned long)peak && !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
 		;
 	atomic_long_inc(&heap->buffers);
 }
@@ -867,13 +877,13 @@ void rmem_unaccount(const struct rmem_buffer *buf)
  * @heap: an exported heap
  * @stats: filled in. The numbers are not of one instant
  *
- * Context: any.
+ * Context: a task's; takes a lock of the allocator for a moment.
  */
 void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats)
 {
 	*stats = (struct rmem_stats) {
-		.used = atomic_long_read(&heap->used),
-		.peak = atomic_long_read(&heap->peak),
+		.used = (unsigned long)atomic_long_read(&heap->used),
+		.peak = (unsigned long)atomic_long_read(&heap->peak),
 		.buffers = atomic_long_read(&heap->buffers),
 	};
 	if (heap->pool->stats)
@@ -935,7 +945,7 @@ void rmem_buffer_free(struct rmem_buffer *buf)
  * @len: bytes, rounded up to whole pages
  * @fd_flags: access mode of the file, O_RDONLY to O_RDWR
  *
- * Context: may sleep; takes no lock of its own.
+ * Context: may sleep.
  * Return: a dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps, -ENOMEM if the region
  * does not have it (there is no other memory to fall back to), -EINTR if the caller was
  * killed while it waited for memory to be cleared.

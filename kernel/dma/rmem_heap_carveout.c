@@ -43,6 +43,30 @@ static unsigned long rmem_carveout_offset(const struct rmem_carveout *c, phys_ad
 	return paddr - c->heap->rmem->base;
 }
 
+/* Pages of the bitmap that are looked at together, from above */
+#define RMEM_FIT_WINDOW		4096UL
+
+/* The last place for nr pages in a part of the bitmap, aligned; or ULONG_MAX */
+static unsigned long rmem_last_fit(unsigned long *map, unsigned long from, unsigned long end,
+				   unsigned long nr, unsigned long align, unsigned long off,
+				   unsigned long *any)
+{
+	unsigned long to, at, best = ULONG_MAX;
+
+	for (from = find_next_zero_bit(map, end, from); from < end;
+	     from = find_next_zero_bit(map, end, to)) {
+		to = find_next_bit(map, end, from);
+		if (to - from < nr)
+			continue;
+		*any = to - nr;
+		at = ALIGN_DOWN(*any + off, align) - off;
+		/* Below the start of the region it wraps. */
+		if (at >= from && at <= *any)
+			best = at;
+	}
+	return best;
+}
+
 /**
  * rmem_carveout_fit() - where a buffer goes, as a genpool_algo_t
  * @map: pages in use
@@ -66,28 +90,30 @@ unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
 	const struct rmem_heap *heap = data;
 	unsigned long align = min(roundup_pow_of_two(nr), RMEM_ALIGN_MAX >> PAGE_SHIFT);
 	unsigned long off = PHYS_PFN(heap->rmem->base) & (align - 1);
-	unsigned long from, to, at, any = size, best = size;
+	unsigned long window = max(RMEM_FIT_WINDOW, 2UL * nr);
+	unsigned long end, from, at, here, any = size;
 
 	if (align == RMEM_ALIGN_MAX >> PAGE_SHIFT) {
 		at = bitmap_find_next_zero_area_off(map, size, 0, nr, align - 1, off);
 		return at < size ? at : bitmap_find_next_zero_area(map, size, 0, nr, 0);
 	}
 
-	for (from = find_first_zero_bit(map, size); from < size;
-	     from = find_next_zero_bit(map, size, to)) {
-		to = find_next_bit(map, size, from);
-		if (to - from < nr)
-			continue;
-		any = to - nr;
-		at = ALIGN_DOWN(any + off, align) - off;
-		/* Below the start of the region it wraps. */
-		if (at >= from && at <= any)
-			best = at;
+	/* Windows overlap, for what lies across their border. */
+	for (end = size; end >= nr; end = from + nr - 1) {
+		from = end > window ? end - window : 0;
+		here = size;
+		at = rmem_last_fit(map, from, end, nr, align, off, &here);
+		if (at < size)
+			return at;
+		if (any == size)
+			any = here;
+		if (!from)
+			break;
 	}
-	return best < size ? best : any;
+	return any;
 }
 
-/* Clears a piece of a freed buffer. Poisoned memory must not be touched or used again. */
+/* Clears a piece of a freed buffer. What is known to be bad must not even be touched. */
 int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece)
 {
 	struct rmem_carveout *c = heap->carveout;
@@ -190,7 +216,8 @@ static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 
 /*
  * Takes clear memory, if need be after clearing what has been freed already. -EAGAIN if all
- * of that is clear and it is still not enough, but others may have taken it.
+ * of that is clear and it is still not enough, but others may have taken it; or if it is
+ * the turn of another.
  */
 static int rmem_carveout_take(struct rmem_carveout *c, size_t len, bool urgent,
 			      unsigned long *addr)
@@ -205,15 +232,19 @@ static int rmem_carveout_take(struct rmem_carveout *c, size_t len, bool urgent,
 	start = c->cleared;
 	dirty = c->dirty_bytes;
 	for (;;) {
-		if (c->urgent && !urgent)
-			alone = false;
-		else
+		bool turn = urgent || !c->urgent;
+
+		if (turn)
 			*addr = gen_pool_alloc(c->pool, len);
 		if (*addr)
 			break;
 
 		if (len > gen_pool_avail(c->pool) + c->dirty_bytes) {
 			ret = -ENOMEM;
+			break;
+		}
+		if (!turn) {
+			ret = -EAGAIN;
 			break;
 		}
 		/* Who is alone only sees memory come back, and that ends. */

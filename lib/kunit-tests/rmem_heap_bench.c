@@ -53,33 +53,37 @@ static struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode
 }
 
 /* A device of the pool, without us */
-static void rmem_bench_bare(struct rmem_heap *heap, size_t len)
+static bool rmem_bench_bare(struct rmem_heap *heap, size_t len)
 {
 	dma_addr_t addr;
 	void *vaddr = dma_alloc_coherent(heap->dev, len, &addr, GFP_KERNEL);
 
 	if (vaddr)
 		dma_free_coherent(heap->dev, len, vaddr, addr);
+	return vaddr;
 }
 
 /* What a heap adds to the allocator */
-static void rmem_bench_memory(struct rmem_heap *heap, size_t len)
+static bool rmem_bench_memory(struct rmem_heap *heap, size_t len)
 {
 	struct rmem_buffer *buf = rmem_buffer_alloc(heap, len);
 
-	if (!IS_ERR(buf))
-		rmem_buffer_free(buf);
+	if (IS_ERR(buf))
+		return false;
+	rmem_buffer_free(buf);
+	return true;
 }
 
 /* All of it, with the dma-buf: an inode and a file */
-static void rmem_bench_buffer(struct rmem_heap *heap, size_t len)
+static bool rmem_bench_buffer(struct rmem_heap *heap, size_t len)
 {
 	struct dma_buf *dmabuf = rmem_heap_alloc(heap, len, O_RDWR);
 
 	if (IS_ERR(dmabuf))
-		return;
+		return false;
 	dma_buf_put(dmabuf);
 	flush_delayed_fput();
+	return true;
 }
 
 static void rmem_bench_coherent(struct kunit *test)
@@ -87,7 +91,7 @@ static void rmem_bench_coherent(struct kunit *test)
 	static const size_t lens[] = { SZ_4K, SZ_64K, SZ_1M, SZ_4M };
 	static const struct {
 		const char *label;
-		void (*fn)(struct rmem_heap *heap, size_t len);
+		bool (*fn)(struct rmem_heap *heap, size_t len);
 	} ways[] = {
 		{ "bare", rmem_bench_bare },
 		{ "memory", rmem_bench_memory },
@@ -97,6 +101,7 @@ static void rmem_bench_coherent(struct kunit *test)
 	struct rmem_series *series = kunit_kzalloc(test, sizeof(*series) * ARRAY_SIZE(ways),
 						   GFP_KERNEL);
 	unsigned int i, r, w, k, batch;
+	bool ok = true;
 
 	KUNIT_ASSERT_NOT_NULL(test, series);
 	for (i = 0; i < ARRAY_SIZE(lens); i++) {
@@ -111,7 +116,7 @@ static void rmem_bench_coherent(struct kunit *test)
 				u64 t0 = ktime_get_ns();
 
 				for (k = 0; k < batch; k++)
-					ways[w % ARRAY_SIZE(ways)].fn(heap, lens[i]);
+					ok &= ways[w % ARRAY_SIZE(ways)].fn(heap, lens[i]);
 				s->ns[s->n++] = div_u64(ktime_get_ns() - t0, batch);
 			}
 			cond_resched();
@@ -119,6 +124,7 @@ static void rmem_bench_coherent(struct kunit *test)
 		for (w = 0; w < ARRAY_SIZE(ways); w++)
 			rmem_bench_result("coherent", ways[w].label, lens[i], &series[w]);
 	}
+	KUNIT_EXPECT_TRUE_MSG(test, ok, "failures are measured, too");
 }
 
 /* What counting costs an allocation and a free */

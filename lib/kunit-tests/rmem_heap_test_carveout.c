@@ -6,6 +6,7 @@
 
 #include <kunit/static_stub.h>
 #include <linux/bitmap.h>
+#include <linux/completion.h>
 #include <linux/genalloc.h>
 #include <linux/iosys-map.h>
 #include <linux/kthread.h>
@@ -200,7 +201,9 @@ static void rmem_test_scrub_fails(struct kunit *test)
 /* What somebody else is clearing is waited for */
 struct rmem_test_waiter {
 	struct rmem_heap *heap;
+	size_t len;
 	struct task_struct *thread;
+	struct completion runs;
 	bool started;
 	bool done;
 	bool done_early;
@@ -212,13 +215,30 @@ static struct rmem_test_waiter *rmem_test_waiter;
 static int rmem_test_wait_thread(void *data)
 {
 	struct rmem_test_waiter *w = data;
-	struct rmem_buffer *buf = rmem_test_pool_try(w->heap, w->heap->rmem->size);
+	struct rmem_buffer *buf;
 
+	complete(&w->runs);
+	buf = rmem_test_pool_try(w->heap, w->len);
 	w->got_it = buf;
 	WRITE_ONCE(w->done, true);
 	if (buf)
 		rmem_buffer_free(buf);
 	return 0;
+}
+
+/* Lets somebody allocate beside us, and sees whether that ends */
+static void rmem_test_waiter_start(struct rmem_test_waiter *w)
+{
+	w->started = true;
+	init_completion(&w->runs);
+	w->thread = kthread_create(rmem_test_wait_thread, w, "rmem_test");
+	if (IS_ERR(w->thread))
+		return;
+	get_task_struct(w->thread);
+	wake_up_process(w->thread);
+	wait_for_completion(&w->runs);
+	schedule_timeout_uninterruptible(HZ / 10);
+	w->done_early = READ_ONCE(w->done);
 }
 
 /* With the last piece in its hands it lets somebody ask for all of the region */
@@ -227,23 +247,15 @@ static int rmem_test_clear_slowly(struct rmem_heap *heap, const struct phys_vec 
 	struct rmem_test_waiter *w = rmem_test_waiter;
 
 	memset(phys_to_virt(piece->paddr), 0, piece->len);
-	if (!w->started && piece->paddr + piece->len == heap->rmem->base + heap->rmem->size) {
-		w->started = true;
-		w->thread = kthread_create(rmem_test_wait_thread, w, "rmem_test");
-		if (!IS_ERR(w->thread)) {
-			get_task_struct(w->thread);
-			wake_up_process(w->thread);
-		}
-		schedule_timeout_uninterruptible(HZ / 10);
-		w->done_early = READ_ONCE(w->done);
-	}
+	if (!w->started && piece->paddr + piece->len == heap->rmem->base + heap->rmem->size)
+		rmem_test_waiter_start(w);
 	return 0;
 }
 
 static void rmem_test_waits(struct kunit *test)
 {
 	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
-	struct rmem_test_waiter w = { .heap = &p->heap };
+	struct rmem_test_waiter w = { .heap = &p->heap, .len = SZ_4M };
 	struct rmem_buffer *buf;
 
 	KUNIT_ASSERT_EQ(test, p->heap.pool->init(&p->heap), 0);
@@ -265,7 +277,10 @@ static void rmem_test_waits(struct kunit *test)
 	p->heap.pool->exit(&p->heap);
 }
 
-/* Takes a page of what has been cleared for somebody else, and frees it again */
+/*
+ * Takes a page of what has been cleared for somebody else, and frees it again. When that one
+ * has become urgent, nobody gets a page any more.
+ */
 static struct rmem_buffer *rmem_test_overtaker;
 static unsigned int rmem_test_pieces;
 
@@ -277,6 +292,8 @@ static int rmem_test_clear_overtaken(struct rmem_heap *heap, const struct phys_v
 		if (rmem_test_overtaker)
 			rmem_buffer_free(rmem_test_overtaker);
 	}
+	if (heap->carveout->urgent && !rmem_test_waiter->started)
+		rmem_test_waiter_start(rmem_test_waiter);
 	return 0;
 }
 
@@ -284,6 +301,7 @@ static int rmem_test_clear_overtaken(struct rmem_heap *heap, const struct phys_v
 static void rmem_test_overtaken(struct kunit *test)
 {
 	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
+	struct rmem_test_waiter w = { .heap = &p->heap, .len = PAGE_SIZE };
 	struct rmem_heap *heap = &p->heap;
 	struct rmem_buffer *buf;
 
@@ -294,12 +312,17 @@ static void rmem_test_overtaken(struct kunit *test)
 
 	rmem_test_pieces = 0;
 	rmem_test_overtaker = NULL;
+	rmem_test_waiter = &w;
 	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_overtaken);
 	buf = rmem_test_pool_try(heap, SZ_4M);
 	kunit_deactivate_static_stub(test, rmem_carveout_clear);
 
 	KUNIT_EXPECT_NOT_NULL(test, rmem_test_overtaker);
 	KUNIT_EXPECT_NOT_NULL(test, buf);
+	KUNIT_ASSERT_TRUE(test, w.started);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(w.thread));
+	KUNIT_EXPECT_EQ(test, kthread_stop_put(w.thread), 0);
+	KUNIT_EXPECT_FALSE(test, w.done_early);
 	KUNIT_EXPECT_EQ(test, heap->carveout->urgent, 0);
 	if (buf)
 		rmem_buffer_free(buf);
@@ -310,6 +333,7 @@ static void rmem_test_overtaken(struct kunit *test)
 /* Tasks that together want no more than there is get it, each time, and clear */
 struct rmem_test_user {
 	struct rmem_heap *heap;
+	struct completion runs;
 	unsigned int seed;
 	unsigned int failed;
 	unsigned int dirty;
@@ -321,6 +345,7 @@ static int rmem_test_user_thread(void *data)
 	struct rnd_state rnd;
 	unsigned int i;
 
+	complete(&user->runs);
 	prandom_seed_state(&rnd, user->seed);
 	for (i = 0; i < 300; i++) {
 		size_t len = PAGE_SIZE * (1 + prandom_u32_state(&rnd) % 128);
@@ -353,13 +378,15 @@ static void rmem_test_users(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(users); i++) {
 		users[i].heap = heap;
 		users[i].seed = i + 1;
+		init_completion(&users[i].runs);
 		threads[i] = kthread_create(rmem_test_user_thread, &users[i], "rmem_test");
 		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));
 		get_task_struct(threads[i]);
 		wake_up_process(threads[i]);
 	}
-	schedule_timeout_uninterruptible(HZ / 10);
 	for (i = 0; i < ARRAY_SIZE(users); i++) {
+		/* kthread_stop() before it ran would keep it from running. */
+		wait_for_completion(&users[i].runs);
 		KUNIT_EXPECT_EQ(test, kthread_stop_put(threads[i]), 0);
 		KUNIT_EXPECT_EQ(test, users[i].failed, 0);
 		KUNIT_EXPECT_EQ(test, users[i].dirty, 0);
@@ -402,10 +429,34 @@ static void rmem_test_fit(struct kunit *test)
 #undef fit
 }
 
+/* The same in regions that are searched a part at a time, wherever the place is */
+static void rmem_test_fit_window(struct kunit *test)
+{
+	struct reserved_mem rmem = { .base = SZ_1G };
+	struct rmem_heap heap = { .rmem = &rmem };
+	const unsigned int nr = 3 * 4096 + 100, want = 16;
+	unsigned long *map = kunit_kzalloc(test, BITS_TO_LONGS(nr) * sizeof(long), GFP_KERNEL);
+	unsigned int at;
+
+	KUNIT_ASSERT_NOT_NULL(test, map);
+	for (at = 0; at + want <= nr; at += 7) {
+		bitmap_fill(map, nr);
+		bitmap_clear(map, at, want);
+		KUNIT_ASSERT_EQ(test, rmem_carveout_fit(map, nr, 0, want, &heap, NULL, 0), at);
+		KUNIT_ASSERT_EQ(test, rmem_carveout_fit(map, nr, 0, want + 1, &heap, NULL, 0),
+				nr);
+	}
+	/* An aligned place further down is better than one that is not. */
+	bitmap_fill(map, nr);
+	bitmap_clear(map, 64, want);
+	bitmap_clear(map, nr - 90, want);
+	KUNIT_EXPECT_EQ(test, rmem_carveout_fit(map, nr, 0, want, &heap, NULL, 0), 64);
+}
+
 /*
- * A record of what players, cameras and compositors allocate and free, played back to
- * allocators that place differently. Sessions come and go: 1080p and 2160p NV12 frames,
- * audio rings, control blocks of a few pages between them.
+ * A synthetic record of what players, cameras and compositors allocate and free, played
+ * back to allocators that place differently. Sessions come and go: 1080p and 2160p NV12
+ * frames, audio rings, control blocks of a few pages between them.
  */
 #define RMEM_TRACE_STEPS	10000
 #define RMEM_TRACE_REGION	SZ_256M
@@ -663,6 +714,7 @@ static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_overtaken),
 	KUNIT_CASE(rmem_test_users),
 	KUNIT_CASE(rmem_test_fit),
+	KUNIT_CASE(rmem_test_fit_window),
 	KUNIT_CASE(rmem_test_placement),
 	{ }
 };

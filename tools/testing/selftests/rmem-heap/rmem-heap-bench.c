@@ -175,8 +175,12 @@ static void settle(void)
 
 	for (tries = 0; busy && tries < 1000; tries++) {
 		f = fopen("/sys/kernel/debug/rmem_heap/usage", "r");
-		if (!f)
+		if (!f) {
+			if (!failed)
+				printf("bench: no rmem_heap/usage in debugfs\n");
+			failed = 1;
 			return;
+		}
 		busy = false;
 		while (fgets(line, sizeof(line), f))
 			if (sscanf(line, "%255s %*s %*s %*s %*s %31s", name, dirty) == 2 &&
@@ -185,6 +189,10 @@ static void settle(void)
 		fclose(f);
 		if (busy)
 			usleep(200);
+	}
+	if (busy) {
+		printf("bench: still something to clear\n");
+		failed = 1;
 	}
 }
 
@@ -251,13 +259,16 @@ static void run_sustained(void)
 	static struct series loop[MAX_HEAPS];
 	const unsigned int batch = 32;
 	const unsigned long len = 8 * MIB;
-	unsigned int h, r, i;
+	const unsigned int *order;
+	unsigned int h, r, i, k;
 	uint64_t t0;
 	int fd;
 
 	memset(loop, 0, sizeof(loop));
-	for (r = 0; r < rounds / 10 + 1; r++) {
-		for (h = 0; h < nr_heaps; h++) {
+	for (r = 0; r <= rounds / 10 + 1; r++) {
+		order = shuffled();
+		for (k = 0; k < nr_heaps; k++) {
+			h = order[k];
 			settle();
 			t0 = ticks();
 			for (i = 0; i < batch; i++) {
@@ -268,7 +279,8 @@ static void run_sustained(void)
 				}
 				close(fd);
 			}
-			add(&loop[h], (ticks() - t0) * ns_per_tick / batch);
+			if (r)
+				add(&loop[h], (ticks() - t0) * ns_per_tick / batch);
 		}
 	}
 	for (h = 0; h < nr_heaps; h++)
@@ -345,10 +357,14 @@ static void run_map(const char *run, bool small)
 					add(&fault[h], faults() - before);
 				t2 = ticks();
 				munmap(mem, sizes[i]);
-				if (!r)
-					continue;
-				add(&touch[h], (t1 - t0) * ns_per_tick);
-				add(&unmap[h], (ticks() - t2) * ns_per_tick);
+				if (r) {
+					add(&touch[h], (t1 - t0) * ns_per_tick);
+					add(&unmap[h], (ticks() - t2) * ns_per_tick);
+				}
+				/* Nobody else may move in there. */
+				if (small)
+					mmap(mem, sizes[i], PROT_NONE, MAP_PRIVATE | MAP_FIXED |
+					     MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 			}
 		}
 		for (h = 0; h < nr_heaps; h++) {
@@ -439,14 +455,16 @@ static void run_threads(void)
 	static const unsigned int counts[] = { 1, 2, 4, 8 };
 	static struct series one[MAX_HEAPS][ARRAY_SIZE(counts)], all[ARRAY_SIZE(counts)];
 	static const struct heap several = { .label = "several" };
-	unsigned int r, h, c;
+	unsigned int r, h, c, i;
 
 	memset(one, 0, sizeof(one));
 	memset(all, 0, sizeof(all));
-	for (r = 0; r < 7; r++) {
+	for (r = 0; r < 15; r++) {
 		for (h = 0; h < nr_heaps; h++)
-			for (c = 0; c < ARRAY_SIZE(counts); c++)
+			for (i = 0; i < ARRAY_SIZE(counts); i++) {
+				c = (i + r) % ARRAY_SIZE(counts);
 				add(&one[h][c], threads_once(&heaps[h], 1, counts[c]));
+			}
 		for (c = 0; c < ARRAY_SIZE(counts); c++)
 			add(&all[c], threads_once(heaps, nr_heaps, counts[c]));
 	}
