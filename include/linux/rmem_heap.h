@@ -5,12 +5,14 @@
 #ifndef _LINUX_RMEM_HEAP_H
 #define _LINUX_RMEM_HEAP_H
 
+#include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/types.h>
 
 struct cma;
 struct device;
 struct dma_buf;
+struct reserved_mem;
 struct rmem_heap;
 
 /**
@@ -32,8 +34,52 @@ enum rmem_heap_mode {
 	RMEM_HEAP_CARVEOUT,
 };
 
+/**
+ * enum rmem_heap_cpu - what the CPU can do with the buffers of a heap
+ * @RMEM_HEAP_CPU_CACHED: map them cached
+ * @RMEM_HEAP_CPU_WC: map them write-combined
+ * @RMEM_HEAP_CPU_NONE: nothing: no mmap, no vmap, not cleared
+ */
+enum rmem_heap_cpu {
+	RMEM_HEAP_CPU_CACHED,
+	RMEM_HEAP_CPU_WC,
+	RMEM_HEAP_CPU_NONE,
+};
+
+/**
+ * struct rmem_heap_info - what can be counted on
+ * @mode: the allocator
+ * @cpu: access by the CPU
+ * @contiguous: every buffer is one piece of memory
+ * @alignment: buffers start at multiples of their size, up to this; bytes. For carveouts
+ *	if there is such a place
+ * @max_buffer: largest buffer that an empty region has, bytes
+ */
+struct rmem_heap_info {
+	enum rmem_heap_mode mode;
+	enum rmem_heap_cpu cpu;
+	bool contiguous;
+	size_t alignment;
+	size_t max_buffer;
+};
+
+/*
+ * What only the owner of a carveout may ask for, see devm_rmem_heap_export(): to keep what
+ * the boot has left in it, and to have a no-map one mapped, write-combined.
+ */
+#define RMEM_HEAP_KEEP	BIT(0)
+#define RMEM_HEAP_WC	BIT(1)
+
 #ifdef CONFIG_RMEM_HEAP
 
+struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
+					unsigned int flags);
+struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev, const char *name,
+						unsigned int flags);
+void rmem_heap_get_info(const struct rmem_heap *heap, struct rmem_heap_info *info);
+int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev);
+void rmem_heap_link(struct reserved_mem *rmem, struct device *dev);
+void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev);
 struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index);
 struct rmem_heap *rmem_heap_find_by_name(struct device *dev, const char *name);
 enum rmem_heap_mode rmem_heap_get_mode(const struct rmem_heap *heap);
@@ -41,6 +87,38 @@ struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags
 bool rmem_heap_hides_cma(const struct cma *cma, bool alias);
 
 #else
+
+static inline struct rmem_heap *devm_rmem_heap_export(struct device *dev,
+						      unsigned int index,
+						      unsigned int flags)
+{
+	return ERR_PTR(-ENODEV);
+}
+
+static inline struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev,
+							      const char *name,
+							      unsigned int flags)
+{
+	return ERR_PTR(-ENODEV);
+}
+
+static inline void rmem_heap_get_info(const struct rmem_heap *heap,
+				      struct rmem_heap_info *info)
+{
+}
+
+static inline int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
+{
+	return -ENODEV;
+}
+
+static inline void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
+{
+}
+
+static inline void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
+{
+}
 
 static inline struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 {

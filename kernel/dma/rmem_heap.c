@@ -9,13 +9,14 @@
  *
  * early_initcall  judge every region by what the core did with it, and look where its
  *		   memory lies: memblock is discarded right after
- * core_initcall   (CMA areas are activated)
+ * core_initcall   show the regions in sysfs (and CMA areas are activated)
  * fs_initcall	   decide, assign and register: dma-heap itself is a subsys_initcall. No
  *		   other heap exists yet.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
 
+#include <linux/cgroup_dmem.h>
 #include <linux/cma.h>
 #include <linux/debugfs.h>
 #include <linux/device.h>
@@ -27,10 +28,13 @@
 #include <linux/ioport.h>
 #include <linux/kernel.h>
 #include <linux/limits.h>
+#include <linux/log2.h>
 #include <linux/libfdt.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
 #include <linux/of_fdt.h>
@@ -46,6 +50,9 @@
 LIST_HEAD(rmem_heaps);
 static bool rmem_heaps_ready __ro_after_init;
 
+/* Orders drivers that export regions */
+static DEFINE_MUTEX(rmem_export_mutex);
+
 static const char * const rmem_mode_names[] = {
 	[RMEM_HEAP_CMA] = "cma",
 	[RMEM_HEAP_COHERENT] = "coherent",
@@ -59,14 +66,19 @@ static const char * const rmem_verdict_names[] = {
 	[RMEM_REFUSED] = "refused",
 };
 
-static const char * const rmem_memory_names[] = {
+const char * const rmem_memory_names[] = {
 	[RMEM_LINEAR] = "linear",
 	[RMEM_WC] = "wc",
 	[RMEM_DEVICE_ONLY] = "device-only",
 };
 
-/* What to call a region: by its mode, or by why it has none that counts */
-static const char *rmem_heap_kind(const struct rmem_heap *heap)
+/**
+ * rmem_heap_kind() - what to call a region
+ * @heap: the region
+ *
+ * Return: its mode, or why it has none that counts.
+ */
+const char *rmem_heap_kind(const struct rmem_heap *heap)
 {
 	if (heap->verdict == RMEM_FREE || heap->exported_by)
 		return rmem_mode_names[heap->mode];
@@ -480,6 +492,21 @@ static int __init rmem_heap_scan(void)
 }
 early_initcall(rmem_heap_scan);
 
+/* The driver core is there by now, and no device has been assigned to a region yet. */
+static int __init rmem_heap_show(void)
+{
+	struct rmem_heap *heap;
+	int ret;
+
+	list_for_each_entry(heap, &rmem_heaps, list) {
+		ret = rmem_heap_add_device(heap);
+		if (ret)
+			pr_err("%s: not in sysfs (error %d)\n", heap->name, ret);
+	}
+	return 0;
+}
+core_initcall(rmem_heap_show);
+
 /* Deciding */
 
 /* Nothing that is not ours may be handed out, whatever else is right about a region. */
@@ -543,57 +570,48 @@ static void __init rmem_heap_verify(struct rmem_heap *heap)
 	}
 }
 
-static void rmem_heap_dev_release(struct device *dev)
-{
-	kfree(dev);
-}
-
 /*
- * Assigns the region to a device of our own, as the core does for its users, and looks at
- * what that gave: the pool that the device would allocate from is the one we use.
+ * Assigns the region to its own device, as the core does for its users, and looks at what
+ * that gave: the pool that the device would allocate from is the one we use.
  */
-static int __init rmem_heap_assign(struct rmem_heap *heap)
+static int rmem_heap_assign(struct rmem_heap *heap)
 {
-	struct device *dev;
 	int ret;
 
-	dev = kzalloc_obj(*dev);
-	if (!dev)
-		return -ENOMEM;
+	if (!heap->pool->assigned)
+		return 0;
 
-	device_initialize(dev);
-	dev->release = rmem_heap_dev_release;
-	dev->dma_mask = &dev->coherent_dma_mask;
-	dev->coherent_dma_mask = DMA_BIT_MASK(64);
-	ret = dev_set_name(dev, "rmem_heap:%s", heap->name);
+	ret = of_reserved_mem_device_init_with_mem(heap->dev, heap->rmem);
 	if (ret)
-		goto err_put;
+		return ret;
 
-	ret = of_reserved_mem_device_init_with_mem(dev, heap->rmem);
-	if (ret)
-		goto err_put;
-
-	if (!heap->rmem->priv || heap->pool->assigned(dev) != heap->rmem->priv) {
-		of_reserved_mem_device_release(dev);
-		ret = -EXDEV;
-		goto err_put;
+	if (!heap->rmem->priv || heap->pool->assigned(heap->dev) != heap->rmem->priv) {
+		of_reserved_mem_device_release(heap->dev);
+		return -EXDEV;
 	}
-
-	heap->dev = dev;
 	return 0;
-
-err_put:
-	put_device(dev);
-	return ret;
 }
 
-static void __init rmem_heap_unassign(struct rmem_heap *heap)
+static void rmem_heap_unassign(struct rmem_heap *heap)
 {
-	if (!heap->dev)
-		return;
-	of_reserved_mem_device_release(heap->dev);
-	put_device(heap->dev);
-	heap->dev = NULL;
+	if (heap->pool->assigned)
+		of_reserved_mem_device_release(heap->dev);
+}
+
+/* CMA follows mainline, which does not charge it yet. */
+static int rmem_heap_limit(struct rmem_heap *heap)
+{
+	struct dmem_cgroup_init init = { .size = heap->rmem->size };
+	struct dmem_cgroup_region *cgroup;
+
+	if (!mem_accounting || heap->mode == RMEM_HEAP_CMA)
+		return 0;
+
+	cgroup = dmem_cgroup_register_region(&init, "rmem/%s", heap->name);
+	if (IS_ERR(cgroup))
+		return PTR_ERR(cgroup);
+	heap->cgroup = cgroup;
+	return 0;
 }
 
 static struct dma_buf *rmem_heap_allocate(struct dma_heap *heap, unsigned long len,
@@ -606,7 +624,7 @@ static const struct dma_heap_ops rmem_heap_ops = {
 	.allocate = rmem_heap_allocate,
 };
 
-static int __init rmem_heap_export(struct rmem_heap *heap)
+static int rmem_heap_export(struct rmem_heap *heap)
 {
 	struct dma_heap_export_info exp_info = {
 		.name = heap->name,
@@ -619,26 +637,34 @@ static int __init rmem_heap_export(struct rmem_heap *heap)
 	heap->pool = rmem_pool_for(heap->mode);
 	if (!heap->pool)
 		return -EOPNOTSUPP;
+	/* Without a device there is no telling what its users get. */
+	if (!heap->dev)
+		return -ENOMEM;
 
-	if (heap->pool->assigned) {
-		ret = rmem_heap_assign(heap);
-		if (ret)
-			return ret;
-	}
+	ret = rmem_heap_assign(heap);
+	if (ret)
+		return ret;
 
 	ret = heap->pool->init(heap);
 	if (ret)
 		goto err_unassign;
 
+	ret = rmem_heap_limit(heap);
+	if (ret)
+		goto err_exit;
+
 	dma_heap = dma_heap_add(&exp_info);
 	if (IS_ERR(dma_heap)) {
 		ret = PTR_ERR(dma_heap);
-		goto err_exit;
+		goto err_unlimit;
 	}
 
 	heap->heap = dma_heap;
 	return 0;
 
+err_unlimit:
+	dmem_cgroup_unregister_region(heap->cgroup);
+	heap->cgroup = NULL;
 err_exit:
 	if (heap->pool->exit)
 		heap->pool->exit(heap);
@@ -729,11 +755,14 @@ static int __init rmem_heap_register(void)
 		wanted_by = rmem_heap_wanted_by(heap);
 		if (wanted_by) {
 			ret = rmem_heap_export(heap);
-			if (!ret)
+			if (!ret) {
+				heap->active = 1;
 				heap->exported_by = wanted_by;
-			else
+				rmem_heap_changed(heap);
+			} else {
 				rmem_heap_verdict(heap, RMEM_REFUSED, "%s (error %d)",
 						  rmem_export_problem(ret), ret);
+			}
 		} else if (heap->held_back && heap->verdict == RMEM_FREE) {
 			snprintf(heap->reason, sizeof(heap->reason), "rmem_heap.export=!%s",
 				 heap->name);
@@ -800,17 +829,161 @@ static int usage_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(usage);
 
+static int map_show(struct seq_file *m, void *unused)
+{
+	const struct rmem_heap *heap;
+
+	list_for_each_entry(heap, &rmem_heaps, list)
+		if (heap->exported_by && heap->carveout)
+			rmem_carveout_show(heap, m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(map);
+
 static int __init rmem_heap_debugfs(void)
 {
 	struct dentry *dir = debugfs_create_dir("rmem_heap", NULL);
 
 	debugfs_create_file("regions", 0400, dir, NULL, &regions_fops);
 	debugfs_create_file("usage", 0400, dir, NULL, &usage_fops);
+	debugfs_create_file("map", 0400, dir, NULL, &map_fops);
 	return 0;
 }
 late_initcall(rmem_heap_debugfs);
 
 /* For drivers */
+
+static struct rmem_heap *rmem_heap_of(struct device *dev, unsigned int index)
+{
+	struct device_node *np __free(device_node) =
+		of_parse_phandle(dev->of_node, "memory-region", index);
+	struct rmem_heap *heap;
+
+	if (!np)
+		return ERR_PTR(-ENODEV);
+	if (!rmem_heaps_ready)
+		return ERR_PTR(-EPROBE_DEFER);
+
+	/* By node: of_reserved_mem_lookup() takes any node of the same name. */
+	list_for_each_entry(heap, &rmem_heaps, list)
+		if (heap->of_node == np)
+			return heap;
+	return ERR_PTR(-ENODEV);
+}
+
+/* Once for each driver that asks; the first makes the heap */
+static int rmem_heap_activate(struct rmem_heap *heap, struct device *dev,
+			      unsigned int flags)
+{
+	const char *by;
+	int ret;
+
+	if (flags & ~(RMEM_HEAP_KEEP | RMEM_HEAP_WC) ||
+	    (flags && heap->mode != RMEM_HEAP_CARVEOUT))
+		return dev_err_probe(dev, -EINVAL, "%s: flags 0x%x: not for this region\n",
+				     heap->name, flags);
+	if (heap->held_back)
+		return dev_err_probe(dev, -EPERM, "%s: held back by rmem_heap.export=!%s\n",
+				     heap->name, heap->name);
+	if (heap->verdict != RMEM_FREE && heap->verdict != RMEM_OWNED && !heap->heap)
+		return dev_err_probe(dev, -ENXIO, "%s: cannot export it: %s\n", heap->name,
+				     heap->reason);
+
+	if (heap->heap) {
+		if (flags & ~heap->flags)
+			return dev_err_probe(dev, -EBUSY, "%s: flags 0x%x: its heap has 0x%x\n",
+					     heap->name, flags, heap->flags);
+		heap->active++;
+		return 0;
+	}
+	/* cma_heap has registered it under the same name. */
+	if (heap->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
+		return dev_err_probe(dev, -EBUSY, "%s: it is cma_heap's\n", heap->name);
+
+	by = kasprintf(GFP_KERNEL, "driver of %s", dev_name(dev));
+	if (!by)
+		return -ENOMEM;
+	heap->flags = flags;
+	ret = rmem_heap_export(heap);
+	if (ret) {
+		heap->flags = 0;
+		kfree(by);
+		return dev_err_probe(dev, ret, "%s: its heap failed\n", heap->name);
+	}
+	heap->active = 1;
+	/* Whoever sees this sees what was set before it: rmem_heap_find(), sysfs */
+	smp_store_release(&heap->exported_by, by);
+	return 0;
+}
+
+static void rmem_heap_deactivate(void *data)
+{
+	struct rmem_heap *heap = data;
+
+	scoped_guard(mutex, &rmem_export_mutex)
+		WRITE_ONCE(heap->active, heap->active - 1);
+	rmem_heap_changed(heap);
+}
+
+/**
+ * devm_rmem_heap_export() - offer a region that a driver owns as a heap
+ * @dev: the driver's device, with a memory-region property
+ * @index: which of its entries
+ * @flags: RMEM_HEAP_KEEP for what the boot has left in a carveout, which is cleared
+ *	otherwise: the first buffers have it. RMEM_HEAP_WC for a no-map carveout that the
+ *	CPU may map, write-combined. 0 in all other modes
+ *
+ * It is the driver's word that nobody else uses the memory, the driver itself included, but
+ * for what comes from the heap. When the driver goes, the heap stays, with its buffers and
+ * their mappings; but it allocates nothing (-ENODEV) until a driver asks for it again.
+ *
+ * Context: may sleep. In probe: what it does is undone when the driver is unbound.
+ * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if there is no
+ * such entry, -EPERM if the administrator holds the region back, -ENXIO if the kernel
+ * refused it, -EINVAL for flags that are not for this region, -EBUSY if the heap exists
+ * without these flags or is cma_heap's, -ENOMEM.
+ */
+struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
+					unsigned int flags)
+{
+	struct rmem_heap *heap = rmem_heap_of(dev, index);
+	int ret;
+
+	if (IS_ERR(heap))
+		return heap;
+
+	scoped_guard(mutex, &rmem_export_mutex)
+		ret = rmem_heap_activate(heap, dev, flags);
+	if (ret)
+		return ERR_PTR(ret);
+
+	ret = devm_add_action_or_reset(dev, rmem_heap_deactivate, heap);
+	if (ret)
+		return ERR_PTR(ret);
+
+	rmem_heap_link_device(heap, dev);
+	rmem_heap_changed(heap);
+	return heap;
+}
+EXPORT_SYMBOL_GPL(devm_rmem_heap_export);
+
+/**
+ * devm_rmem_heap_export_by_name() - offer a region that a driver owns as a heap, by name
+ * @dev: the driver's device, with memory-region and memory-region-names properties
+ * @name: the name of the entry
+ * @flags: see devm_rmem_heap_export()
+ *
+ * Context: may sleep, in probe.
+ * Return: as devm_rmem_heap_export(), with -ENODEV if there is no entry of that name.
+ */
+struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev, const char *name,
+						unsigned int flags)
+{
+	int index = of_property_match_string(dev->of_node, "memory-region-names", name);
+
+	return index < 0 ? ERR_PTR(-ENODEV) : devm_rmem_heap_export(dev, index, flags);
+}
+EXPORT_SYMBOL_GPL(devm_rmem_heap_export_by_name);
 
 /**
  * rmem_heap_find() - the heap of a device's reserved-memory region
@@ -826,20 +999,15 @@ late_initcall(rmem_heap_debugfs);
  */
 struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 {
-	struct device_node *np __free(device_node) =
-		of_parse_phandle(dev->of_node, "memory-region", index);
-	struct rmem_heap *heap;
+	struct rmem_heap *heap = rmem_heap_of(dev, index);
 
-	if (!np)
-		return ERR_PTR(-ENODEV);
-	if (!rmem_heaps_ready)
-		return ERR_PTR(-EPROBE_DEFER);
-
-	/* By node: of_reserved_mem_lookup() takes any node of the same name. */
-	list_for_each_entry(heap, &rmem_heaps, list)
-		if (heap->of_node == np)
-			return heap->exported_by ? heap : ERR_PTR(-EACCES);
-	return ERR_PTR(-ENODEV);
+	if (IS_ERR(heap))
+		return heap;
+	/* Pairs with rmem_heap_activate(): what describes the heap is set before. */
+	if (!smp_load_acquire(&heap->exported_by))
+		return ERR_PTR(-EACCES);
+	rmem_heap_link_device(heap, dev);
+	return heap;
 }
 EXPORT_SYMBOL_GPL(rmem_heap_find);
 
@@ -873,6 +1041,53 @@ enum rmem_heap_mode rmem_heap_get_mode(const struct rmem_heap *heap)
 EXPORT_SYMBOL_GPL(rmem_heap_get_mode);
 
 /**
+ * rmem_heap_get_info() - what a driver can count on
+ * @heap: the heap
+ * @info: filled in
+ *
+ * For drivers that need contiguous memory, or memory that the CPU can map.
+ *
+ * Context: any.
+ */
+void rmem_heap_get_info(const struct rmem_heap *heap, struct rmem_heap_info *info)
+{
+	static const enum rmem_heap_cpu cpu[] = {
+		[RMEM_LINEAR] = RMEM_HEAP_CPU_CACHED,
+		[RMEM_WC] = RMEM_HEAP_CPU_WC,
+		[RMEM_DEVICE_ONLY] = RMEM_HEAP_CPU_NONE,
+	};
+	size_t size = heap->rmem->size;
+
+	*info = (struct rmem_heap_info) {
+		.mode = heap->mode,
+		.cpu = cpu[heap->memory],
+		.contiguous = heap->mode != RMEM_HEAP_RESTRICTED,
+		.max_buffer = size,
+	};
+	switch (heap->mode) {
+	case RMEM_HEAP_CMA:
+#ifdef CONFIG_CMA_ALIGNMENT
+		info->alignment = PAGE_SIZE << CONFIG_CMA_ALIGNMENT;
+#endif
+		break;
+	case RMEM_HEAP_COHERENT:
+		/* Counted from the base of the region, which has an alignment of its own. */
+		info->max_buffer = rounddown_pow_of_two(size);
+		info->alignment = min_t(u64, info->max_buffer,
+					heap->rmem->base ? 1ULL << __ffs64(heap->rmem->base) :
+							   info->max_buffer);
+		break;
+	case RMEM_HEAP_RESTRICTED:
+		info->alignment = PAGE_SIZE;
+		break;
+	case RMEM_HEAP_CARVEOUT:
+		info->alignment = RMEM_ALIGN_MAX;
+		break;
+	}
+}
+EXPORT_SYMBOL_GPL(rmem_heap_get_info);
+
+/**
  * rmem_heap_alloc() - allocate a dma-buf from a heap
  * @heap: the heap
  * @len: bytes, rounded up to whole pages
@@ -883,8 +1098,9 @@ EXPORT_SYMBOL_GPL(rmem_heap_get_mode);
  *
  * Context: may sleep, in allocators that migrate pages for long.
  * Return: the dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps, -ENOMEM if the region
- * does not have that much in one piece (restricted: at all), -EINTR if the task was killed
- * while it waited for memory to be cleared.
+ * does not have that much in one piece (restricted: at all) or the control group may not
+ * have it, -ENODEV if the driver that exported the heap is gone, -EINTR if the task was
+ * killed while it waited for memory to be cleared.
  */
 struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags)
 {

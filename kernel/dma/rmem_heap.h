@@ -22,10 +22,13 @@
 
 struct device_node;
 struct dma_heap;
+struct dmem_cgroup_pool_state;
+struct dmem_cgroup_region;
 struct gen_pool;
 struct reserved_mem;
 struct rmem_carveout;
 struct rmem_heap;
+struct seq_file;
 
 /*
  * Carveout buffers start at a multiple of their size, up to this: from there on it is
@@ -54,6 +57,7 @@ enum rmem_memory {
  * @extents: the memory, as the allocator gave it: each one is freed by itself
  * @vaddr: RMEM_WC: the address in the mapping that the pool has; RMEM_LINEAR: the
  *	vmap, while there is one
+ * @charge: the control group that pays for it; NULL if none does
  * @dirty: after its life, while its memory waits to be cleared: see rmem_heap_carveout.c
  *
  * No more than 64 bytes on 64-bit machines, which is why @dirty has no place of its own.
@@ -63,6 +67,7 @@ struct rmem_buffer {
 	size_t len;
 	unsigned int nr;
 	struct phys_vec extent;
+	struct dmem_cgroup_pool_state *charge;
 	union {
 		struct {
 			struct phys_vec *extents;
@@ -111,6 +116,7 @@ struct rmem_stats {
  *	0, or -ENOMEM when the region does not have it
  * @free: give the extents back, now or later, and free the buffer
  * @stats: fill in what only the allocator knows; NULL if it tells nothing
+ * @free_bytes: what the whole pool has left, for devices and the heap
  */
 struct rmem_pool {
 	const char *name;
@@ -122,6 +128,7 @@ struct rmem_pool {
 	int (*alloc)(struct rmem_heap *heap, struct rmem_buffer *buf);
 	void (*free)(struct rmem_heap *heap, struct rmem_buffer *buf);
 	void (*stats)(struct rmem_heap *heap, struct rmem_stats *stats);
+	u64 (*free_bytes)(const struct rmem_heap *heap);
 };
 
 /**
@@ -153,8 +160,9 @@ enum rmem_place {
 /**
  * struct rmem_heap - a reserved-memory region, and its heap if it is exported
  *
- * Made during boot and never removed: nothing here but the counters changes after the
- * heaps are registered, so that readers need no lock.
+ * Made during boot and never removed. A driver that owns a region may export it later: then
+ * what describes the heap is set, once and for all, before @exported_by is. So readers need
+ * no lock.
  *
  * @list: in the list of all regions
  * @name: of the node, with its unit address
@@ -165,12 +173,15 @@ enum rmem_place {
  * @mode: valid unless disabled or refused
  * @place: where the memory is
  * @held_back: the administrator does not want a heap
- * @exported_by: who asked for the heap; NULL if there is none
+ * @exported_by: who asked for the heap first; NULL if there is none
+ * @active: how many ask for it now; without any, nothing is allocated
+ * @flags: what its owner asked for, RMEM_HEAP_KEEP and RMEM_HEAP_WC
  * @memory: how the memory may be touched; exported regions
  * @pool: the allocator; exported regions
- * @dev: the device that the region is assigned to on behalf of the heap
+ * @dev: the region in sysfs, to which it is assigned on behalf of the heap
  * @heap: the heap
  * @carveout: carveout: the pool
+ * @cgroup: what control groups limit; NULL if they do not
  * @used: bytes in buffers
  * @peak: the most that @used has been
  * @buffers: how many buffers there are
@@ -186,12 +197,15 @@ struct rmem_heap {
 	enum rmem_place place;
 	bool held_back;
 	const char *exported_by;
+	unsigned int active;
+	unsigned int flags;
 
 	enum rmem_memory memory;
 	const struct rmem_pool *pool;
 	struct device *dev;
 	struct dma_heap *heap;
 	struct rmem_carveout *carveout;
+	struct dmem_cgroup_region *cgroup;
 
 	atomic_long_t used;
 	atomic_long_t peak;
@@ -205,6 +219,15 @@ enum rmem_match {
 	RMEM_MATCH_NAME,
 	RMEM_MATCH_HOLD,
 };
+
+/* What the kind of a region, and its memory, are called */
+const char *rmem_heap_kind(const struct rmem_heap *heap);
+extern const char * const rmem_memory_names[];
+
+/* rmem_heap_sysfs.c */
+int rmem_heap_add_device(struct rmem_heap *heap);
+void rmem_heap_changed(struct rmem_heap *heap);
+void rmem_heap_link_device(struct rmem_heap *heap, struct device *dev);
 
 /* rmem_heap.c */
 extern struct list_head rmem_heaps;
@@ -255,6 +278,7 @@ extern const struct rmem_pool rmem_pool_carveout;
 unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
 				unsigned long start, unsigned int nr, void *data,
 				struct gen_pool *pool, unsigned long start_addr);
+void rmem_carveout_show(const struct rmem_heap *heap, struct seq_file *m);
 int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece);
 void rmem_carveout_scrub(struct work_struct *work);
 

@@ -10,11 +10,13 @@
  */
 
 #include <linux/cc_platform.h>
+#include <linux/cgroup_dmem.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-heap.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-resv.h>
+#include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/huge_mm.h>
 #include <linux/iommu-dma.h>
@@ -216,6 +218,27 @@ static int rmem_choose_route(const struct rmem_buffer *buf, struct device *dev,
 		return -EBUSY;
 	return 0;
 }
+
+/**
+ * rmem_heap_check_device() - can a device have what a heap allocates
+ * @heap: the heap
+ * @dev: the device, with its DMA mask set
+ *
+ * So that a driver can refuse at probe what attaching a buffer would refuse later.
+ *
+ * Context: any.
+ * Return: 0, -EBUSY if it reaches neither all of the region nor anything to bounce it
+ * through, -EINVAL if it has no DMA mask.
+ */
+int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
+{
+	struct rmem_buffer all = { .heap = heap, .len = heap->rmem->size };
+	struct rmem_attachment a = { };
+
+	rmem_set_extent(&all, heap->rmem->base);
+	return rmem_choose_route(&all, dev, &a);
+}
+EXPORT_SYMBOL_GPL(rmem_heap_check_device);
 
 static int rmem_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 {
@@ -857,7 +880,8 @@ void rmem_account(const struct rmem_buffer *buf)
 	unsigned long used = atomic_long_add_return(rmem_buffer_taken(buf), &heap->used);
 	long peak = atomic_long_read(&heap->peak);
 
-	while (used > (unsigned long)peak && !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
+	while (used > (unsigned long)peak &&
+	       !atomic_long_try_cmpxchg_relaxed(&heap->peak, &peak, used))
 		;
 	atomic_long_inc(&heap->buffers);
 }
@@ -890,6 +914,21 @@ void rmem_heap_stats(struct rmem_heap *heap, struct rmem_stats *stats)
 		heap->pool->stats(heap, stats);
 }
 
+/* dmem says -EAGAIN at a limit, which programs take for "at once again". */
+static int rmem_charge(struct rmem_buffer *buf)
+{
+	if (!buf->heap->cgroup)
+		return 0;
+	return dmem_cgroup_try_charge(buf->heap->cgroup, rmem_buffer_taken(buf),
+				      &buf->charge, NULL) ? -ENOMEM : 0;
+}
+
+static void rmem_uncharge(struct rmem_buffer *buf)
+{
+	if (buf->charge)
+		dmem_cgroup_uncharge(buf->charge, rmem_buffer_taken(buf));
+}
+
 /**
  * rmem_buffer_alloc() - memory of a heap, without a dma-buf around it
  * @heap: an exported heap
@@ -908,11 +947,12 @@ struct rmem_buffer *rmem_buffer_alloc(struct rmem_heap *heap, size_t len)
 		return ERR_PTR(-ENOMEM);
 
 	*buf = (struct rmem_buffer) { .heap = heap, .len = len };
+	ret = rmem_charge(buf);
+	if (ret)
+		goto err_free;
 	ret = heap->pool->alloc(heap, buf);
-	if (ret) {
-		kfree(buf);
-		return ERR_PTR(ret);
-	}
+	if (ret)
+		goto err_uncharge;
 	rmem_account(buf);
 
 	if (!heap->pool->clears) {
@@ -923,6 +963,12 @@ struct rmem_buffer *rmem_buffer_alloc(struct rmem_heap *heap, size_t len)
 		}
 	}
 	return buf;
+
+err_uncharge:
+	rmem_uncharge(buf);
+err_free:
+	kfree(buf);
+	return ERR_PTR(ret);
 }
 
 /**
@@ -935,6 +981,7 @@ void rmem_buffer_free(struct rmem_buffer *buf)
 {
 	struct rmem_heap *heap = buf->heap;
 
+	rmem_uncharge(buf);
 	rmem_unaccount(buf);
 	heap->pool->free(heap, buf);
 }
@@ -947,7 +994,8 @@ void rmem_buffer_free(struct rmem_buffer *buf)
  *
  * Context: may sleep.
  * Return: a dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps, -ENOMEM if the region
- * does not have it (there is no other memory to fall back to), -EINTR if the caller was
+ * does not have it (there is no other memory to fall back to) or the control group may not
+ * have it, -ENODEV if nobody asks for the heap any more, -EINTR if the caller was
  * killed while it waited for memory to be cleared.
  */
 struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_flags)
@@ -961,6 +1009,8 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 		return ERR_PTR(-EINVAL);
 	if (len > heap->rmem->size)
 		return ERR_PTR(-ENOMEM);
+	if (!READ_ONCE(heap->active))
+		return ERR_PTR(-ENODEV);
 
 	buf = rmem_buffer_alloc(heap, len);
 	if (IS_ERR(buf))

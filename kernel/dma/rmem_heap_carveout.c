@@ -15,12 +15,14 @@
 #include <linux/bitmap.h>
 #include <linux/genalloc.h>
 #include <linux/io.h>
+#include <linux/ioport.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -332,6 +334,46 @@ static void rmem_carveout_stats(struct rmem_heap *heap, struct rmem_stats *stats
 	stats->lost = c->lost_bytes;
 }
 
+static void rmem_show_used(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
+{
+	unsigned long size = (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT;
+	const struct rmem_heap *heap = pool->data;
+	unsigned long from, to;
+
+	for (from = find_first_bit(chunk->bits, size); from < size;
+	     from = find_next_bit(chunk->bits, size, to)) {
+		to = find_next_zero_bit(chunk->bits, size, from);
+		seq_printf(data, "%s\t%llu\t%llu\tused\n", heap->name,
+			   (u64)from << PAGE_SHIFT, (u64)(to - from) << PAGE_SHIFT);
+	}
+}
+
+/**
+ * rmem_carveout_show() - who has what of a carveout, for people
+ * @heap: the region, exported
+ * @m: gets lines with the name, offset, length, and "used" or "dirty"; what is used includes
+ *	what is dirty
+ *
+ * Context: a task's. Takes the lock of the region.
+ */
+void rmem_carveout_show(const struct rmem_heap *heap, struct seq_file *m)
+{
+	struct rmem_carveout *c = heap->carveout;
+	const struct rmem_buffer *buf;
+
+	gen_pool_for_each_chunk(c->pool, rmem_show_used, m);
+	guard(spinlock)(&c->lock);
+	list_for_each_entry(buf, &c->dirty, dirty)
+		seq_printf(m, "%s\t%lu\t%llu\tdirty\n", heap->name,
+			   rmem_carveout_offset(c, buf->extent.paddr), (u64)buf->extent.len);
+}
+
+/* What is dirty counts: it can be had, if not at once. */
+static u64 rmem_carveout_free_bytes(const struct rmem_heap *heap)
+{
+	return gen_pool_avail(heap->carveout->pool) + READ_ONCE(heap->carveout->dirty_bytes);
+}
+
 static void rmem_forget_lost(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
 {
 	bitmap_zero(chunk->bits, (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT);
@@ -352,7 +394,7 @@ static void rmem_carveout_exit(struct rmem_heap *heap)
 	kfree(c);
 }
 
-/* Makes a pool of the region; what the boot has left in it is dirty */
+/* Makes a pool of the region; what the boot has left in it is dirty, unless it is to be kept */
 static int rmem_carveout_init(struct rmem_heap *heap)
 {
 	const struct reserved_mem *rmem = heap->rmem;
@@ -360,7 +402,7 @@ static int rmem_carveout_init(struct rmem_heap *heap)
 	struct rmem_buffer *all;
 	int ret = -ENOMEM;
 
-	if (of_property_read_bool(heap->of_node, "no-map"))
+	if (of_property_read_bool(heap->of_node, "no-map") && !(heap->flags & RMEM_HEAP_WC))
 		heap->memory = RMEM_DEVICE_ONLY;
 	else if (heap->place == RMEM_PLACE_MAPPED)
 		heap->memory = RMEM_LINEAR;
@@ -390,6 +432,12 @@ static int rmem_carveout_init(struct rmem_heap *heap)
 	gen_pool_set_algo(c->pool, rmem_carveout_fit, heap);
 
 	if (heap->memory == RMEM_WC) {
+		/* It would WARN. */
+		if (region_intersects(rmem->base, rmem->size, IORESOURCE_SYSTEM_RAM,
+				      IORES_DESC_NONE) != REGION_DISJOINT) {
+			ret = -EINVAL;
+			goto err_destroy;
+		}
 		c->vaddr = memremap(rmem->base, rmem->size, MEMREMAP_WC);
 		if (!c->vaddr) {
 			ret = -ENOMEM;
@@ -398,6 +446,10 @@ static int rmem_carveout_init(struct rmem_heap *heap)
 	}
 
 	heap->carveout = c;
+	if (heap->flags & RMEM_HEAP_KEEP) {
+		kfree(all);
+		return 0;
+	}
 	all->heap = heap;
 	all->len = rmem->size;
 	gen_pool_alloc(c->pool, all->len);
@@ -421,4 +473,5 @@ const struct rmem_pool rmem_pool_carveout = {
 	.alloc = rmem_carveout_alloc,
 	.free = rmem_carveout_free,
 	.stats = rmem_carveout_stats,
+	.free_bytes = rmem_carveout_free_bytes,
 };

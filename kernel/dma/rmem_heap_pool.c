@@ -61,12 +61,18 @@ static void rmem_cma_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 	kfree(buf);
 }
 
+static u64 rmem_cma_free_bytes(const struct rmem_heap *heap)
+{
+	return (u64)cma_get_available(heap->rmem->priv) << PAGE_SHIFT;
+}
+
 static const struct rmem_pool rmem_pool_cma = {
 	.name = "cma_alloc",
 	.assigned = rmem_cma_assigned,
 	.init = rmem_cma_init,
 	.alloc = rmem_cma_alloc,
 	.free = rmem_cma_free,
+	.free_bytes = rmem_cma_free_bytes,
 };
 #endif /* CONFIG_DMA_CMA */
 
@@ -104,6 +110,11 @@ static void rmem_coherent_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 	kfree(buf);
 }
 
+static u64 rmem_coherent_free_bytes(const struct rmem_heap *heap)
+{
+	return dma_coherent_available(heap->dev);
+}
+
 static const struct rmem_pool rmem_pool_coherent = {
 	.name = "dma_alloc_from_dev_coherent",
 	.clears = true,
@@ -112,6 +123,7 @@ static const struct rmem_pool rmem_pool_coherent = {
 	.init = rmem_coherent_init,
 	.alloc = rmem_coherent_alloc,
 	.free = rmem_coherent_free,
+	.free_bytes = rmem_coherent_free_bytes,
 };
 #endif /* CONFIG_DMA_DECLARE_COHERENT */
 
@@ -203,12 +215,18 @@ err_release:
 	return -ENOMEM;
 }
 
+static u64 rmem_restricted_free_bytes(const struct rmem_heap *heap)
+{
+	return swiotlb_available(heap->dev);
+}
+
 static const struct rmem_pool rmem_pool_restricted = {
 	.name = "swiotlb_alloc",
 	.assigned = rmem_restricted_assigned,
 	.init = rmem_restricted_init,
 	.alloc = rmem_restricted_alloc,
 	.free = rmem_restricted_free,
+	.free_bytes = rmem_restricted_free_bytes,
 };
 
 static bool rmem_is_restricted(const struct rmem_heap *heap)

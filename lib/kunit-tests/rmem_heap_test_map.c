@@ -706,7 +706,7 @@ static void rmem_test_wc_carveout(struct kunit *test)
 	struct reserved_mem rmem = *rmem_test_heap(test, "device-only@17000000")->rmem;
 	struct rmem_heap heap = {
 		.name = "wc", .mode = RMEM_HEAP_CARVEOUT, .pool = pool, .rmem = &rmem,
-		.place = RMEM_PLACE_UNMAPPED,
+		.active = 1, .place = RMEM_PLACE_UNMAPPED,
 		.of_node = rmem_test_heap(test, "plain@16000000")->of_node,
 	};
 	struct rmem_test_import *import;

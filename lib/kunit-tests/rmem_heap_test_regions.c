@@ -182,7 +182,6 @@ static void regions_pool(struct kunit *test)
 
 	KUNIT_ASSERT_PTR_EQ(test, heap->pool, rmem_pool_for(heap->mode));
 	if (heap->mode == RMEM_HEAP_CARVEOUT) {
-		KUNIT_EXPECT_NULL(test, heap->dev);
 		KUNIT_EXPECT_NULL(test, heap->rmem->priv);
 		return;
 	}
@@ -223,7 +222,11 @@ static void regions_untouched(struct kunit *test)
 		return;
 
 	KUNIT_EXPECT_NULL(test, heap->heap);
-	KUNIT_EXPECT_NULL(test, heap->dev);
+	KUNIT_EXPECT_NULL(test, heap->pool);
+	if (heap->dev) {
+		KUNIT_EXPECT_NULL(test, heap->dev->cma_area);
+		KUNIT_EXPECT_NULL(test, heap->dev->dma_mem);
+	}
 	KUNIT_EXPECT_NULL(test, heap->carveout);
 	/* cma_heap would make a heap of it all the same. */
 	if (heap->mode == RMEM_HEAP_CMA && heap->verdict == RMEM_REFUSED && heap->rmem &&

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Drivers that export their regions: the driver in samples/rmem-heap, bound and unbound
+ * again. On the regions and devices of rmem_heap_test.dts.
+ */
+
+#include <linux/device.h>
+#include <linux/dma-mapping.h>
+#include <linux/file.h>
+#include <linux/iosys-map.h>
+#include <linux/kernfs.h>
+#include <linux/of.h>
+#include <linux/of_platform.h>
+#include <linux/platform_device.h>
+#include <linux/prandom.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "rmem_heap_test.h"
+
+/**
+ * struct rmem_test_sample - a device of the sample driver, and its region
+ * @dev: path of the device
+ * @heap: name of the region
+ * @cpu: what the CPU can do with its buffers
+ * @contiguous: they are one piece
+ */
+struct rmem_test_sample {
+	const char *dev;
+	const char *heap;
+	enum rmem_heap_cpu cpu;
+	bool contiguous;
+};
+
+static const struct rmem_test_sample rmem_test_samples[] = {
+	{ "/sample-carveout", "delegated@1c000000", RMEM_HEAP_CPU_CACHED, true },
+	{ "/sample-kept", "kept@1c400000", RMEM_HEAP_CPU_CACHED, true },
+	{ "/sample-combined", "combined@1c800000", RMEM_HEAP_CPU_WC, true },
+	{ "/sample-coherent", "pool@1cc00000", RMEM_HEAP_CPU_WC, true },
+	{ "/sample-restricted", "chained@1d000000", RMEM_HEAP_CPU_CACHED, false },
+};
+
+static void rmem_test_sample_desc(const struct rmem_test_sample *s, char *desc)
+{
+	strscpy(desc, s->heap, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_samples, rmem_test_samples, rmem_test_sample_desc);
+
+/* A device whether it has a driver or not */
+static struct device *rmem_test_any_device(struct kunit *test, const char *path)
+{
+	struct device_node *np = of_find_node_by_path(path);
+	struct platform_device *pdev = np ? of_find_device_by_node(np) : NULL;
+
+	of_node_put(np);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, pdev, "no device %s", path);
+	/* The tree keeps it. */
+	put_device(&pdev->dev);
+	return &pdev->dev;
+}
+
+static void rmem_test_bind(void *dev)
+{
+	if (device_attach(dev) < 0)
+		dev_err(dev, "not bound again\n");
+}
+
+static void rmem_test_unbind(struct kunit *test, struct device *dev)
+{
+	device_release_driver(dev);
+	/* Its own frame, whose last reference a kernel thread has dropped */
+	flush_delayed_fput();
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_bind, dev));
+}
+
+static bool rmem_test_has_link(struct device *dev, const char *name)
+{
+	struct kernfs_node *kn = kernfs_find_and_get(dev->kobj.sd, name);
+
+	kernfs_put(kn);
+	return kn;
+}
+
+/* What the driver exported lives as long as somebody holds it, and comes back with it */
+static void rmem_test_export_life(struct kunit *test)
+{
+	const struct rmem_test_sample *s = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, s->heap);
+	struct device *dev = rmem_test_any_device(test, s->dev);
+	struct dma_buf *dmabuf;
+	struct rmem_stats stats;
+	struct iosys_map map;
+
+	KUNIT_ASSERT_NOT_NULL(test, dev->driver);
+	KUNIT_ASSERT_NOT_NULL(test, heap->exported_by);
+	/* Its own frame is from there, too. */
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.buffers, 1);
+	KUNIT_EXPECT_EQ(test, stats.used, SZ_64K);
+
+	dmabuf = rmem_test_alloc(test, heap, SZ_256K);
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+	memset(map.vaddr, 0x5a, dmabuf->size);
+
+	rmem_test_unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0x5a, SZ_256K));
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.buffers, 1);
+
+	kunit_release_action(test, rmem_test_bind, dev);
+	KUNIT_ASSERT_NOT_NULL(test, dev->driver);
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0x5a, SZ_256K));
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+
+	/* Freed while there is no driver, it is there for the next one. */
+	rmem_test_unbind(test, dev);
+	rmem_test_put(test, dmabuf);
+	kunit_release_action(test, rmem_test_bind, dev);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size - SZ_64K);
+}
+
+/* A driver is told what it gets */
+static void rmem_test_export_info(struct kunit *test)
+{
+	const struct rmem_test_sample *s = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, s->heap);
+	struct device *dev = rmem_test_any_device(test, s->dev);
+	struct rmem_heap_info info;
+	u64 limit = dev->bus_dma_limit;
+
+	rmem_heap_get_info(heap, &info);
+	KUNIT_EXPECT_EQ(test, info.mode, heap->mode);
+	KUNIT_EXPECT_EQ(test, info.cpu, s->cpu);
+	KUNIT_EXPECT_EQ(test, info.contiguous, s->contiguous);
+	KUNIT_EXPECT_EQ(test, info.max_buffer, heap->rmem->size);
+	KUNIT_EXPECT_GE(test, info.alignment, PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(test, is_power_of_2(info.alignment));
+
+	KUNIT_EXPECT_EQ(test, rmem_heap_check_device(heap, dev), 0);
+	dev->bus_dma_limit = DMA_BIT_MASK(26);
+	KUNIT_EXPECT_EQ(test, rmem_heap_check_device(heap, dev), -EBUSY);
+	dev->bus_dma_limit = limit;
+}
+
+/* The links between a region and its device come and go with the driver */
+static void rmem_test_export_links(struct kunit *test)
+{
+	const struct rmem_test_sample *s = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, s->heap);
+	struct device *dev = rmem_test_any_device(test, s->dev);
+	char to[128], from[128];
+	unsigned int i;
+
+	snprintf(to, sizeof(to), "consumer:platform:%s", dev_name(dev));
+	snprintf(from, sizeof(from), "rmem_heap:%s", heap->name);
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, to));
+		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(dev, from));
+		rmem_test_unbind(test, dev);
+		KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->dev, to));
+		KUNIT_EXPECT_FALSE(test, rmem_test_has_link(dev, from));
+		kunit_release_action(test, rmem_test_bind, dev);
+	}
+}
+
+/* So do those of devices that the core assigns */
+static void rmem_test_core_links(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "coherent@11000000");
+	struct device *dev = rmem_test_device(test, "/coherent-pool");
+	const char *to = "consumer:platform:coherent-pool";
+
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, to));
+	of_reserved_mem_device_release(dev);
+	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->dev, to));
+	KUNIT_EXPECT_EQ(test, of_reserved_mem_device_init(dev), 0);
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, to));
+}
+
+/* A device that cannot use the region does not get it, and the next one does */
+static void rmem_test_export_narrow(struct kunit *test)
+{
+	const struct rmem_test_sample *s = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, s->heap);
+	struct device *dev = rmem_test_any_device(test, s->dev);
+	u64 limit = dev->bus_dma_limit;
+
+	rmem_test_unbind(test, dev);
+	dev->bus_dma_limit = DMA_BIT_MASK(26);
+	rmem_test_bind(dev);
+	KUNIT_EXPECT_NULL(test, dev->driver);
+	KUNIT_EXPECT_EQ(test, heap->active, 0);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
+	dev->bus_dma_limit = limit;
+	kunit_release_action(test, rmem_test_bind, dev);
+	KUNIT_EXPECT_NOT_NULL(test, dev->driver);
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
+}
+
+/* What is refused: to whom, and with what */
+static void rmem_test_export_refused(struct kunit *test)
+{
+	struct device *dev;
+
+	/* By the driver itself: it wants contiguous memory, the administrator says no */
+	KUNIT_EXPECT_NULL(test, rmem_test_any_device(test, "/sample-contiguous")->driver);
+	KUNIT_EXPECT_NULL(test, rmem_test_any_device(test, "/sample-held")->driver);
+	KUNIT_EXPECT_EQ(test, rmem_test_heap(test, "chained@1d000000")->active, 1);
+	KUNIT_EXPECT_NULL(test, rmem_test_heap(test, "held@1b000000")->heap);
+
+	dev = rmem_test_device(test, "/sample-carveout");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 1, 0)), -ENODEV);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export_by_name(dev, "pool", 0)), -ENODEV);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, BIT(7))), -EINVAL);
+	/* Its heap is made already, and cleared. */
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, RMEM_HEAP_KEEP)), -EBUSY);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, RMEM_HEAP_WC)), -EBUSY);
+
+	dev = rmem_test_device(test, "/coherent-pool");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, RMEM_HEAP_KEEP)), -EINVAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export_by_name(dev, "pool",
+								    RMEM_HEAP_WC)), -EINVAL);
+	dev = rmem_test_device(test, "/free");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -ENODEV);
+}
+
+/* A heap that others asked for, too, outlives the driver */
+static void rmem_test_export_shared(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "shared@1e000000");
+	struct device *dev = rmem_test_device(test, "/sample-cma");
+
+	KUNIT_EXPECT_STREQ(test, heap->exported_by, "default");
+	KUNIT_EXPECT_EQ(test, heap->active, 2);
+	rmem_test_unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, heap->active, 1);
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
+	kunit_release_action(test, rmem_test_bind, dev);
+	KUNIT_EXPECT_EQ(test, heap->active, 2);
+}
+
+/* An owner may keep what the boot has left in a carveout */
+static void rmem_test_export_keep(struct kunit *test)
+{
+	struct rmem_heap *model = rmem_test_heap(test, "plain@16000000");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, model, SZ_1M);
+	struct reserved_mem rmem = {
+		.base = rmem_test_buf(dmabuf)->extents[0].paddr,
+		.size = SZ_1M,
+	};
+	struct rmem_heap heap = {
+		.name = "kept", .of_node = model->of_node, .place = model->place,
+		.rmem = &rmem, .pool = &rmem_pool_carveout, .flags = RMEM_HEAP_KEEP,
+	};
+	struct rmem_buffer *buf;
+	struct iosys_map map;
+
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+	memset(map.vaddr, 0x77, dmabuf->size);
+	KUNIT_ASSERT_EQ(test, heap.pool->init(&heap), 0);
+	buf = rmem_test_pool_alloc(test, &heap, SZ_1M);
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0x77, SZ_1M));
+
+	/* But only once: then it is somebody's data. */
+	rmem_buffer_free(buf);
+	buf = rmem_test_pool_alloc(test, &heap, SZ_1M);
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0, SZ_1M));
+	rmem_buffer_free(buf);
+	heap.pool->exit(&heap);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+}
+
+/* What the whole pool has left, whoever has the rest */
+static void rmem_test_available(struct kunit *test)
+{
+	const struct rmem_test_sample *s = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, s->heap);
+	struct dma_buf *dmabuf;
+
+	KUNIT_EXPECT_EQ(test, heap->pool->free_bytes(heap), heap->rmem->size - SZ_64K);
+	dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	KUNIT_EXPECT_EQ(test, heap->pool->free_bytes(heap), heap->rmem->size - SZ_64K - SZ_1M);
+	rmem_test_put(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, heap->pool->free_bytes(heap), heap->rmem->size - SZ_64K);
+}
+
+/* Many steps of a fixed seed: bind, unbind, allocate, free, in any order */
+static void rmem_test_export_rounds(struct kunit *test)
+{
+	struct device *devs[ARRAY_SIZE(rmem_test_samples)];
+	struct rmem_heap *heaps[ARRAY_SIZE(rmem_test_samples)];
+	struct dma_buf *bufs[16] = { };
+	struct rnd_state rnd;
+	unsigned int step, i, s;
+
+	for (i = 0; i < ARRAY_SIZE(devs); i++) {
+		devs[i] = rmem_test_any_device(test, rmem_test_samples[i].dev);
+		heaps[i] = rmem_test_heap(test, rmem_test_samples[i].heap);
+	}
+
+	prandom_seed_state(&rnd, 20260101);
+	for (step = 0; step < 1000; step++) {
+		i = prandom_u32_state(&rnd) % ARRAY_SIZE(bufs);
+		s = prandom_u32_state(&rnd) % ARRAY_SIZE(devs);
+		switch (prandom_u32_state(&rnd) % 4) {
+		case 0:
+			if (devs[s]->driver)
+				device_release_driver(devs[s]);
+			break;
+		case 1:
+			if (!devs[s]->driver)
+				rmem_test_bind(devs[s]);
+			break;
+		default:
+			if (bufs[i]) {
+				rmem_test_put(test, bufs[i]);
+				bufs[i] = NULL;
+				break;
+			}
+			bufs[i] = rmem_test_try_alloc(test, heaps[s], SZ_64K);
+			if (IS_ERR(bufs[i])) {
+				KUNIT_ASSERT_EQ(test, PTR_ERR(bufs[i]), -ENODEV);
+				KUNIT_ASSERT_NULL(test, devs[s]->driver);
+				bufs[i] = NULL;
+			} else {
+				KUNIT_ASSERT_NOT_NULL(test, devs[s]->driver);
+			}
+		}
+	}
+
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		if (bufs[i])
+			rmem_test_put(test, bufs[i]);
+	flush_delayed_fput();
+	for (i = 0; i < ARRAY_SIZE(devs); i++) {
+		if (!devs[i]->driver)
+			rmem_test_bind(devs[i]);
+		KUNIT_EXPECT_EQ(test, heaps[i]->active, 1);
+		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heaps[i]),
+				heaps[i]->rmem->size - SZ_64K);
+	}
+}
+
+static struct kunit_case rmem_heap_export_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_export_life, rmem_test_samples_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_export_info, rmem_test_samples_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_export_links, rmem_test_samples_gen_params),
+	KUNIT_CASE(rmem_test_core_links),
+	KUNIT_CASE_PARAM(rmem_test_export_narrow, rmem_test_samples_gen_params),
+	KUNIT_CASE(rmem_test_export_refused),
+	KUNIT_CASE(rmem_test_export_shared),
+	KUNIT_CASE(rmem_test_export_keep),
+	KUNIT_CASE_PARAM(rmem_test_available, rmem_test_samples_gen_params),
+	KUNIT_CASE(rmem_test_export_rounds),
+	{ }
+};
+
+static struct kunit_suite rmem_heap_export_suite = {
+	.name = "rmem_heap_export",
+	.test_cases = rmem_heap_export_cases,
+};
+
+kunit_test_suite(rmem_heap_export_suite);
