@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: boot.sh [debug|modules]    boot build/um/linux (build/um-debug/linux, ...) with, from
+# usage: boot.sh [debug|modules|plain]    boot build/um/linux (build/um-debug/linux, ...) with, from
 # the environment:
 #   INITRD=y.cpio    initial file system; its /init is run
 #   DTB=x.dtb        flattened device tree, may be left out
@@ -14,8 +14,8 @@
 case ${1:-} in
 "") linux=$build/um/linux what="make kernel TARGET=um" ;;
 debug) linux=$build/um-debug/linux what="make kernel TARGET=um DEBUG=1" ;;
-modules) linux=$build/um-modules/linux what="harness/kernel.sh um modules" ;;
-*) die "the argument can only be: debug or modules" ;;
+modules|plain) linux=$build/um-$1/linux what="harness/kernel.sh um $1" ;;
+*) die "the argument can only be: debug, modules or plain" ;;
 esac
 INITRD=${INITRD:-} DTB=${DTB:-} APPEND=${APPEND:-} MEM=${MEM:-512M}
 interactive=

@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: kernel.sh um [debug|modules]    build build/tree into build/um, build/um-debug or
-#        kernel.sh arm64                 build/um-modules; or for QEMU into build/arm64
+# usage: kernel.sh um [debug|modules|plain]    build build/tree into build/um, build/um-debug,
+#        kernel.sh arm64                       ...; or for QEMU into build/arm64
+#
+# debug has all that finds bugs, modules has cma_heap as one, plain is without our code.
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -25,8 +27,8 @@ arm64)
 esac
 case $target-$variant in
 *-) out=$build/$target ;;
-um-debug|um-modules) out=$build/$target-$variant ;;
-*) die "the second argument can only be debug or modules, after um" ;;
+um-debug|um-modules|um-plain) out=$build/$target-$variant ;;
+*) die "the second argument can only be debug, modules or plain, after um" ;;
 esac
 
 [ -e "$tree/Makefile" ] || die "there is no build/tree; run: make tree"
@@ -37,10 +39,10 @@ mkdir -p "$out"
 name=${out#"$root/"}
 
 fragments=("$configs/$target.config")
-[ ! -e "$tree/kernel/dma/rmem_heap.c" ] || fragments+=("$configs/rmem_heap.config")
+[ "$variant" = plain ] || [ ! -e "$tree/kernel/dma/rmem_heap.c" ] || fragments+=("$configs/rmem_heap.config")
 # The tests are for User-Mode Linux.
-[ "$target" != um ] || [ ! -e "$tree/lib/kunit-tests/.kunitconfig" ] || fragments+=("$tree/lib/kunit-tests/.kunitconfig")
-[ -z "$variant" ] || fragments+=("$configs/$variant.config")
+[ "$target" != um ] || [ "$variant" = plain ] || [ ! -e "$tree/lib/kunit-tests/.kunitconfig" ] || fragments+=("$tree/lib/kunit-tests/.kunitconfig")
+[ ! -e "$configs/$variant.config" ] || fragments+=("$configs/$variant.config")
 
 mk=(-C "$tree" O="$out" ARCH="$arch" "${make_args[@]}")
 

@@ -15,7 +15,8 @@ append="rmem_heap.export=fpga@1c000000"
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler
 mkdir -p "$dir"
 dtc -q -I dts -O dtb -o "$dir/run.dtb" "$root/harness/dts/run.dts"
-"$root/harness/check/initrd.sh" "$dir/run.cpio"
+make -s -C "$build/tree/tools/dma/rmem-heap" OUTPUT="$dir" CFLAGS="-O2 -Wall -static"
+"$root/harness/check/initrd.sh" "$dir/run.cpio" rmem-heap="$dir/rmem-heap"
 
 say "booting build/um${variant:+-$variant}/linux with harness/dts/run.dts, $append"
 MEM=1G DTB=$dir/run.dtb INITRD=$dir/run.cpio APPEND="$append" TIMEOUT=${TIMEOUT:-300} \

@@ -111,5 +111,21 @@ undocumented() {
 }
 check "kernel-doc for every exported function" undocumented
 
+# Every file in sysfs is described, in words that the kernel's own reader understands.
+abi=Documentation/ABI/testing/sysfs-class-rmem-heap
+abi_valid() {
+	(cd "$tree" && python3 tools/docs/get_abi.py --dir Documentation/ABI validate 2>&1) |
+		grep -i rmem || true
+}
+abi_complete() {
+	local name
+	sed -n 's/^static DEVICE_ATTR_[A-Z_]*(\([a-z_]*\));/\1/p' kernel/dma/rmem_heap_sysfs.c |
+		while read -r name; do
+			grep -q "^What:.*/rmem_heap/<name>/$name\$" $abi || echo "$abi: no $name"
+		done
+}
+check "get_abi.py" abi_valid
+check "every sysfs file is documented" abi_complete
+
 echo "1..$n"
 exit $((bad != 0))

@@ -12,7 +12,7 @@ logs=$build/test
 tree=$build/tree
 suites=rmem_heap_regions,rmem_heap_judge,rmem_heap_policy,rmem_heap_lookup
 suites+=,rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_cpu
-suites+=,rmem_heap_carveout,rmem_failing_alloc,rmem_failing_map
+suites+=,rmem_heap_carveout,rmem_heap_export,rmem_failing_alloc,rmem_failing_map
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"
 
@@ -122,6 +122,31 @@ selftest() { # VARIANT
 	grep -q '^selftest: exit 0' "$console" && "$root/harness/reports.sh" "$console"
 }
 
+# The tool, each command and each error; then what a boot shows it. `plain`: on a kernel
+# without our code
+tool() { # [debug|plain]
+	local log=$logs/tool${1:+-$1}.console append="rmem_heap.export=fpga@1c000000"
+	[ "${1:-}" != plain ] || append="plain=1 heap=default_cma_region"
+	make -s -C "$tree/tools/dma/rmem-heap" OUTPUT="$logs" CFLAGS="-O2 -Wall -Wextra -Werror -static"
+	gcc -static -O2 -Wall -Wextra -Werror -o "$logs/tool-init" "$root/harness/check/tool-init.c"
+	dtc -q -i "$root/harness/dts" -I dts -O dtb -o "$logs/tool.dtb" \
+		"$root/harness/dts/$([ "${1:-}" = plain ] && echo other || echo tool).dts"
+	"$root/harness/check/initrd.sh" "$logs/tool.cpio" init="$logs/tool-init" \
+		rmem-heap="$logs/rmem-heap"
+	MEM=1G DTB="$logs/tool.dtb" INITRD="$logs/tool.cpio" TIMEOUT=300 \
+		APPEND="$append dma_heap.mem_accounting=1" "$root/harness/boot.sh" ${1:-} 2>&1 | tee "$log"
+	grep -q '^1\.\.[1-9]' "$log" && "$root/harness/reports.sh" "$log"
+}
+
+# What is installed, where
+tool_install() {
+	local to=$logs/installed
+	rm -rf "$to"
+	make -s -C "$tree/tools/dma/rmem-heap" OUTPUT="$logs" DESTDIR="$to" install
+	[ -x "$to/usr/bin/rmem-heap" ] && [ -f "$to/usr/share/man/man1/rmem-heap.1" ] &&
+		bash -n "$to/usr/share/bash-completion/completions/rmem-heap"
+}
+
 # User mappings with whatever entries the architecture has. The heaps with a plus give
 # buffers that are aligned for large ones.
 mappings() { # um|arm64
@@ -181,13 +206,16 @@ suite "make run" harness/run-tap.sh
 suite "boots of odd kinds" harness/boots.sh
 suite "selftest" selftest ""
 suite "user mappings" mappings um
+suite "the tool" tool
+one "the tool is installed" tool_install
 
 say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
 kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
 kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
 kunit_smp "KUnit, debug kernel, two processors" "$logs/test.dtb" \
-	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout "$export_arg"
+	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
+	"$export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug
 
@@ -196,6 +224,9 @@ if [ "$all" = all ]; then
 	say "the kernel with cma_heap as a module"
 	harness/kernel.sh um modules
 	suite "boots with cma_heap as a module" harness/boots.sh modules
+	say "the kernel without our code"
+	harness/kernel.sh um plain
+	suite "the tool without our code" tool plain
 	say "the arm64 kernel"
 	make -s kernel TARGET=arm64
 	suite "user mappings, arm64" mappings arm64
