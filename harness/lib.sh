@@ -11,7 +11,7 @@ build=$root/build
 self=${0##*/}
 
 # What the test regions need besides their tree, lib/kunit-tests/rmem_heap_test.dts
-export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000'
+export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000:!own@1e400000'
 
 say() { echo "${self%.sh}: $*"; }
 die() { echo "${self%.sh}: $*" >&2; exit 1; }

@@ -132,13 +132,21 @@ static void drop(pid_t pid)
 static void check_limit(const char *heap, const char *name)
 {
 	char limit[300], want[300];
-	pid_t pid;
+	pid_t pid, other;
 
+	/* Of a task without a limit: what is left is less than the limit. */
+	other = hold(heap, "48M");
 	mkdir("/sys/fs/cgroup/rmem", 0755);
 	snprintf(limit, sizeof(limit), "rmem/%s 33554432", heap);
 	result(write_to("/sys/fs/cgroup/cgroup.subtree_control", "+dmem") &&
 	       write_to("/sys/fs/cgroup/rmem/dmem.max", limit) &&
 	       write_to("/sys/fs/cgroup/rmem/cgroup.procs", "0"), name);
+
+	/* What fails for want of memory is not charged. */
+	snprintf(want, sizeof(want), "/rmem-heap alloc %s 32M", heap);
+	expect(want, 1, "no 32 MiB");
+	drop(other);
+	expect(want, 0, "32 MiB");
 
 	pid = hold(heap, "32M");
 	snprintf(want, sizeof(want), "/rmem-heap alloc %s 4K", heap);

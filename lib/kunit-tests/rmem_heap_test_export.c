@@ -210,7 +210,7 @@ static void rmem_test_export_refused(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, rmem_test_any_device(test, "/sample-contiguous")->driver);
 	KUNIT_EXPECT_NULL(test, rmem_test_any_device(test, "/sample-held")->driver);
 	KUNIT_EXPECT_EQ(test, rmem_test_heap(test, "chained@1d000000")->active, 1);
-	KUNIT_EXPECT_NULL(test, rmem_test_heap(test, "held@1b000000")->heap);
+	KUNIT_EXPECT_NULL(test, rmem_test_heap(test, "own@1e400000")->heap);
 
 	dev = rmem_test_device(test, "/sample-carveout");
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 1, 0)), -ENODEV);
