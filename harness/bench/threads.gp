@@ -5,7 +5,7 @@ set title "Threads that allocate and free 64 KiB, arm64"
 set xlabel "threads"
 set ylabel "buffers a second, median"
 set logscale x 2
-set key bottom left noenhanced
+set key center right noenhanced
 set grid
 set yrange [0:*]
 plot for [i=2:5] dir.'/threads.dat' using 1:i with linespoints title columnheader(i)
