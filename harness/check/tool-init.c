@@ -253,6 +253,10 @@ static void check_tool(void)
 	expect("/rmem-heap bench -n 3 dsp@24000000 64K", 0, "64 KiB|-");
 	expect("/rmem-heap bench --json -n 3 vram@14000000 64K", 0, "[{\"size\":65536,\"alloc_ns\":");
 	expect("/rmem-heap bench -n 0 camera", 1, "usage:");
+	expect("/rmem-heap bench -n 2305843009213693953 camera", 1, "no number");
+	expect("/rmem-heap --json bench camera 1G", 1, "no 1 GiB|![");
+	expect("/rmem-heap alloc camera nan", 1, "no size");
+	expect("/rmem-heap alloc camera 4K /rmem-heap info camera --json", 0, "{\"name\":\"camera\"");
 	expect("/rmem-heap bench camera 1G", 1, "no 1 GiB");
 	expect("/rmem-heap stress -s 1 -t 3 fpga@1c000000", 0, "fpga@1c000000: |buffers|0 wrong");
 	expect("/rmem-heap stress -s 1 guest@18000000", 0, "0 wrong");

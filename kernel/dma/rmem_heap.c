@@ -614,6 +614,24 @@ static int rmem_heap_limit(struct rmem_heap *heap)
 	return 0;
 }
 
+/**
+ * rmem_heap_is_active() - does anybody ask for the heap at the moment
+ * @heap: the heap
+ *
+ * The device node is there a moment before its export is done: then this waits for it.
+ *
+ * Context: may sleep.
+ * Return: false if the driver that exported it is gone.
+ */
+bool rmem_heap_is_active(struct rmem_heap *heap)
+{
+	if (READ_ONCE(heap->active))
+		return true;
+
+	guard(mutex)(&rmem_export_mutex);
+	return heap->active;
+}
+
 static struct dma_buf *rmem_heap_allocate(struct dma_heap *heap, unsigned long len,
 					  u32 fd_flags, u64 heap_flags)
 {
@@ -638,12 +656,9 @@ static int rmem_heap_export(struct rmem_heap *heap)
 	if (!heap->pool)
 		return -EOPNOTSUPP;
 	/* Without a device there is no telling what its users get. */
-	if (!heap->dev)
-		return -ENOMEM;
-
-	ret = rmem_heap_assign(heap);
+	ret = heap->dev ? rmem_heap_assign(heap) : -ENOMEM;
 	if (ret)
-		return ret;
+		goto err_clear;
 
 	ret = heap->pool->init(heap);
 	if (ret)
@@ -670,6 +685,8 @@ err_exit:
 		heap->pool->exit(heap);
 err_unassign:
 	rmem_heap_unassign(heap);
+err_clear:
+	heap->pool = NULL;
 	return ret;
 }
 
@@ -758,7 +775,8 @@ static int __init rmem_heap_register(void)
 			if (!ret) {
 				heap->active = 1;
 				heap->exported_by = wanted_by;
-				rmem_heap_changed(heap);
+				rmem_heap_show_heap(heap);
+				kobject_uevent(&heap->dev->kobj, KOBJ_CHANGE);
 			} else {
 				rmem_heap_verdict(heap, RMEM_REFUSED, "%s (error %d)",
 						  rmem_export_problem(ret), ret);
@@ -784,7 +802,8 @@ static int __init rmem_heap_register(void)
 
 	rmem_warn_nested();
 	rmem_admin_check_names();
-	rmem_heaps_ready = true;
+	/* Drivers may probe beside us already: rmem_heap_of() */
+	smp_store_release(&rmem_heaps_ready, true);
 	return 0;
 }
 fs_initcall(rmem_heap_register);
@@ -794,14 +813,17 @@ static int regions_show(struct seq_file *m, void *unused)
 {
 	const struct rmem_heap *heap;
 
-	list_for_each_entry(heap, &rmem_heaps, list)
+	list_for_each_entry(heap, &rmem_heaps, list) {
+		bool exported = rmem_heap_exported(heap);
+
 		seq_printf(m, "%s\t%s\t%s\t%llu\t%s\t%s\t%s\n", heap->name,
 			   rmem_heap_kind(heap),
-			   heap->exported_by ? heap->pool->name : "-",
+			   exported ? heap->pool->name : "-",
 			   (u64)(heap->rmem ? heap->rmem->size : 0),
-			   heap->exported_by ? rmem_memory_names[heap->memory] : "-",
-			   heap->exported_by ?: "-",
-			   heap->exported_by ? "-" : heap->reason);
+			   exported ? rmem_memory_names[heap->memory] : "-",
+			   exported ? heap->exported_by : "-",
+			   exported ? "-" : heap->reason);
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(regions);
@@ -814,7 +836,7 @@ static int usage_show(struct seq_file *m, void *unused)
 	list_for_each_entry(heap, &rmem_heaps, list) {
 		struct rmem_stats stats;
 
-		if (!heap->exported_by)
+		if (!rmem_heap_exported(heap))
 			continue;
 		rmem_heap_stats(heap, &stats);
 		seq_printf(m, "%s\t%llu\t%llu\t%lu", heap->name, stats.used, stats.peak,
@@ -834,7 +856,7 @@ static int map_show(struct seq_file *m, void *unused)
 	const struct rmem_heap *heap;
 
 	list_for_each_entry(heap, &rmem_heaps, list)
-		if (heap->exported_by && heap->carveout)
+		if (rmem_heap_exported(heap) && heap->carveout)
 			rmem_carveout_show(heap, m);
 	return 0;
 }
@@ -861,7 +883,8 @@ static struct rmem_heap *rmem_heap_of(struct device *dev, unsigned int index)
 
 	if (!np)
 		return ERR_PTR(-ENODEV);
-	if (!rmem_heaps_ready)
+	/* Pairs with rmem_heap_register() */
+	if (!smp_load_acquire(&rmem_heaps_ready))
 		return ERR_PTR(-EPROBE_DEFER);
 
 	/* By node: of_reserved_mem_lookup() takes any node of the same name. */
@@ -890,10 +913,10 @@ static int rmem_heap_activate(struct rmem_heap *heap, struct device *dev,
 				     heap->reason);
 
 	if (heap->heap) {
-		if (flags & ~heap->flags)
+		if (flags != heap->flags)
 			return dev_err_probe(dev, -EBUSY, "%s: flags 0x%x: its heap has 0x%x\n",
 					     heap->name, flags, heap->flags);
-		heap->active++;
+		WRITE_ONCE(heap->active, heap->active + 1);
 		return 0;
 	}
 	/* cma_heap has registered it under the same name. */
@@ -911,8 +934,9 @@ static int rmem_heap_activate(struct rmem_heap *heap, struct device *dev,
 		return dev_err_probe(dev, ret, "%s: its heap failed\n", heap->name);
 	}
 	heap->active = 1;
-	/* Whoever sees this sees what was set before it: rmem_heap_find(), sysfs */
+	/* Whoever sees this sees what was set before it: rmem_heap_exported() */
 	smp_store_release(&heap->exported_by, by);
+	rmem_heap_show_heap(heap);
 	return 0;
 }
 
@@ -922,7 +946,7 @@ static void rmem_heap_deactivate(void *data)
 
 	scoped_guard(mutex, &rmem_export_mutex)
 		WRITE_ONCE(heap->active, heap->active - 1);
-	rmem_heap_changed(heap);
+	kobject_uevent(&heap->dev->kobj, KOBJ_CHANGE);
 }
 
 /**
@@ -941,7 +965,7 @@ static void rmem_heap_deactivate(void *data)
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if there is no
  * such entry, -EPERM if the administrator holds the region back, -ENXIO if the kernel
  * refused it, -EINVAL for flags that are not for this region, -EBUSY if the heap exists
- * without these flags or is cma_heap's, -ENOMEM.
+ * with other flags or is cma_heap's, -ENOMEM.
  */
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags)
@@ -962,7 +986,7 @@ struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 		return ERR_PTR(ret);
 
 	rmem_heap_link_device(heap, dev);
-	rmem_heap_changed(heap);
+	kobject_uevent(&heap->dev->kobj, KOBJ_CHANGE);
 	return heap;
 }
 EXPORT_SYMBOL_GPL(devm_rmem_heap_export);
@@ -990,7 +1014,8 @@ EXPORT_SYMBOL_GPL(devm_rmem_heap_export_by_name);
  * @dev: a device with a memory-region property
  * @index: which of its entries
  *
- * Heaps are never removed, so that the pointer needs no release.
+ * Heaps are never removed, so that the pointer needs no release. If another driver is to
+ * export the region, it has to be bound before.
  *
  * Context: may sleep.
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before the heaps are registered, -ENODEV
@@ -1003,8 +1028,7 @@ struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 
 	if (IS_ERR(heap))
 		return heap;
-	/* Pairs with rmem_heap_activate(): what describes the heap is set before. */
-	if (!smp_load_acquire(&heap->exported_by))
+	if (!rmem_heap_exported(heap))
 		return ERR_PTR(-EACCES);
 	rmem_heap_link_device(heap, dev);
 	return heap;

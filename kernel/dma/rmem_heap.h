@@ -212,6 +212,12 @@ struct rmem_heap {
 	atomic_long_t buffers;
 };
 
+static inline bool rmem_heap_exported(const struct rmem_heap *heap)
+{
+	/* Pairs with rmem_heap_activate(): what describes the heap was set before. */
+	return smp_load_acquire(&heap->exported_by);
+}
+
 /* What a list of region names says about one of them, see rmem_policy_match() */
 enum rmem_match {
 	RMEM_MATCH_NONE,
@@ -226,11 +232,12 @@ extern const char * const rmem_memory_names[];
 
 /* rmem_heap_sysfs.c */
 int rmem_heap_add_device(struct rmem_heap *heap);
-void rmem_heap_changed(struct rmem_heap *heap);
+void rmem_heap_show_heap(struct rmem_heap *heap);
 void rmem_heap_link_device(struct rmem_heap *heap, struct device *dev);
 
 /* rmem_heap.c */
 extern struct list_head rmem_heaps;
+bool rmem_heap_is_active(struct rmem_heap *heap);
 void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root);
 const char *rmem_heap_name_problem(const char *name);
 enum rmem_match rmem_policy_match(const char *list, const char *name);

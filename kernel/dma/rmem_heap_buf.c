@@ -1009,7 +1009,7 @@ struct dma_buf *rmem_buffer_create(struct rmem_heap *heap, size_t len, u32 fd_fl
 		return ERR_PTR(-EINVAL);
 	if (len > heap->rmem->size)
 		return ERR_PTR(-ENOMEM);
-	if (!READ_ONCE(heap->active))
+	if (!rmem_heap_is_active(heap))
 		return ERR_PTR(-ENODEV);
 
 	buf = rmem_buffer_alloc(heap, len);

@@ -409,6 +409,9 @@ static int rmem_carveout_init(struct rmem_heap *heap)
 	else
 		heap->memory = RMEM_WC;
 
+	if (heap->memory == RMEM_LINEAR && (heap->flags & RMEM_HEAP_WC))
+		return -EINVAL;
+
 	c = kzalloc_obj(*c);
 	all = kzalloc_obj(*all);
 	if (!c || !all)

@@ -23,12 +23,6 @@ static struct rmem_heap *rmem_heap_from(struct device *dev)
 	return dev_get_drvdata(dev);
 }
 
-static bool rmem_heap_exported(const struct rmem_heap *heap)
-{
-	/* Pairs with rmem_heap_activate(): what describes the heap is set before. */
-	return smp_load_acquire(&heap->exported_by);
-}
-
 static ssize_t mode_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%s\n", rmem_heap_kind(rmem_heap_from(dev)));
@@ -198,7 +192,6 @@ static const struct class rmem_heap_class = {
 
 static void rmem_heap_release(struct device *dev)
 {
-	of_node_put(dev->of_node);
 	kfree(dev);
 }
 
@@ -248,8 +241,6 @@ int rmem_heap_add_device(struct rmem_heap *heap)
 	dev->release = rmem_heap_release;
 	dev->dma_mask = &dev->coherent_dma_mask;
 	dev->coherent_dma_mask = DMA_BIT_MASK(64);
-	/* Not its fwnode: that is for the device of a driver of the node. */
-	dev->of_node = of_node_get(heap->of_node);
 	dev_set_drvdata(dev, heap);
 	ret = dev_set_name(dev, "%s", heap->name);
 	if (!ret)
@@ -259,21 +250,26 @@ int rmem_heap_add_device(struct rmem_heap *heap)
 		return ret;
 	}
 
+	/*
+	 * Just the link: as the device's own node its strings would go into each uevent,
+	 * which WARNs if there are too many.
+	 */
+	if (sysfs_create_link_nowarn(&dev->kobj, of_node_kobj(heap->of_node), "of_node"))
+		pr_warn("%s: no link to its node\n", heap->name);
 	heap->dev = dev;
 	return 0;
 }
 
 /**
- * rmem_heap_changed() - tell userspace that a heap came or went
- * @heap: the region
+ * rmem_heap_show_heap() - show what a region has once it is a heap
+ * @heap: the region, exported now
  *
- * Context: may sleep.
+ * Context: may sleep. Once for each region.
  */
-void rmem_heap_changed(struct rmem_heap *heap)
+void rmem_heap_show_heap(struct rmem_heap *heap)
 {
 	if (sysfs_update_group(&heap->dev->kobj, &rmem_heap_group))
 		pr_warn("%s: sysfs does not show all of it\n", heap->name);
-	kobject_uevent(&heap->dev->kobj, KOBJ_CHANGE);
 }
 
 /* Links between regions and the devices that use them: there as long as they do */
@@ -348,7 +344,7 @@ static struct rmem_heap *rmem_heap_with(const struct reserved_mem *rmem)
 	struct rmem_heap *heap;
 
 	list_for_each_entry(heap, &rmem_heaps, list)
-		if (heap->rmem == rmem)
+		if (rmem && heap->rmem == rmem)
 			return heap;
 	return NULL;
 }

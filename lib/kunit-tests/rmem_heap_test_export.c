@@ -220,6 +220,10 @@ static void rmem_test_export_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, RMEM_HEAP_KEEP)), -EBUSY);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, RMEM_HEAP_WC)), -EBUSY);
 
+	/* One that is told it is clear must not get what the boot has left. */
+	dev = rmem_test_device(test, "/sample-kept");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -EBUSY);
+
 	dev = rmem_test_device(test, "/coherent-pool");
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, RMEM_HEAP_KEEP)), -EINVAL);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export_by_name(dev, "pool",

@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # Completion for rmem-heap(1)
+
+# Names that begin with what has been typed. Not through compgen -W, which would expand them:
+# they come from a device tree.
+_rmem_heap_names()
+{
+	local path name
+	for path in "$@"; do
+		name=${path##*/}
+		[[ -e $path && $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+	done
+}
+
 _rmem_heap()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} cmd= i
+	local cur=${COMP_WORDS[COMP_CWORD]} cmd= words= i
+	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		-*) ;;
@@ -10,30 +23,19 @@ _rmem_heap()
 		esac
 	done
 	case $cmd in
-	"")
-		mapfile -t COMPREPLY < <(compgen -W \
-			"--json --color=auto --color=always --color=never --help
-			ls info map alloc bench stress watch" -- "$cur")
-		;;
-	info|map)
-		mapfile -t COMPREPLY < <(compgen -W \
-			"$(ls /sys/class/rmem_heap /dev/dma_heap 2>/dev/null | grep -v ':$')" -- "$cur")
-		;;
-	alloc|bench|stress)
-		local options
-		case $cmd in
-		alloc) options="--clear --fill= --check --hold=" ;;
-		bench) options="--rounds=" ;;
-		stress) options="--threads= --seconds=" ;;
-		esac
-		mapfile -t COMPREPLY < <(compgen -W \
-			"$options $(ls /dev/dma_heap 2>/dev/null)" -- "$cur")
-		;;
-	watch)
-		mapfile -t COMPREPLY < <(compgen -W "--interval= --count=" -- "$cur")
-		;;
+	"") words="--json --color=auto --color=always --color=never --help
+		ls info map alloc bench stress watch" ;;
+	alloc) words="--clear --fill= --check --hold=" ;;
+	bench) words="--rounds=" ;;
+	stress) words="--threads= --seconds=" ;;
+	watch) words="--interval= --count=" ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	case $cmd in
+	info|map) _rmem_heap_names /sys/class/rmem_heap/* /dev/dma_heap/* ;;
+	alloc|bench|stress) _rmem_heap_names /dev/dma_heap/* ;;
 	esac
 }
-# Names of heaps have an at sign, and may have a colon nowhere.
+# Names of heaps have an at sign.
 COMP_WORDBREAKS=${COMP_WORDBREAKS//@}
 complete -F _rmem_heap rmem-heap

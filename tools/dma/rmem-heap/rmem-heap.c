@@ -68,6 +68,20 @@ static char *xstrdup(const char *text)
 	return memcpy(xalloc(NULL, len), text, len);
 }
 
+/* A name from a device tree may have anything in it. */
+static const char *plain(const char *text)
+{
+	static char bufs[4][512];
+	static unsigned int next;
+	char *buf = bufs[next++ % 4];
+	size_t i;
+
+	for (i = 0; text[i] && i < sizeof(bufs[0]) - 1; i++)
+		buf[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
+	buf[i] = '\0';
+	return buf;
+}
+
 /* Lists of names */
 
 struct names {
@@ -146,7 +160,7 @@ static uint64_t parse_size(const char *text)
 	double val = strtod(text, &end);
 	const char *units = "bkmgt", *unit;
 
-	if (end == text || val <= 0)
+	if (end == text || !(val > 0))
 		die("%s is no size; say for example 4096, 64K or 1.5M", text);
 	if (*end) {
 		unit = strchr(units, tolower(*end));
@@ -155,7 +169,7 @@ static uint64_t parse_size(const char *text)
 		for (; unit > units; unit--)
 			val *= 1024;
 	}
-	if (val < 1 || val > (double)(1ULL << 62))
+	if (!(val >= 1 && val <= (double)(1ULL << 62)))
 		die("%s is no size that anything has", text);
 	return val;
 }
@@ -165,8 +179,8 @@ static unsigned long parse_number(const char *what, const char *text)
 	char *end;
 	unsigned long val = strtoul(text, &end, 0);
 
-	if (end == text || *end || *text == '-')
-		die("%s: %s is no number", what, text);
+	if (end == text || *end || strchr(text, '-') || val > 1000000)
+		die("%s: %s is no number from 0 to 1000000", what, text);
 	return val;
 }
 
@@ -432,8 +446,8 @@ static void json_string(const char *text)
 	for (; *text; text++) {
 		if (*text == '"' || *text == '\\')
 			putchar('\\');
-		if ((unsigned char)*text < ' ')
-			printf("\\u%04x", *text);
+		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
+			printf("\\u%04x", (unsigned char)*text);
 		else
 			putchar(*text);
 	}
@@ -518,7 +532,7 @@ static void print_devices(const struct region *r)
 		width += printf("%s%s", i ? "," : "", r->consumers.name[i]);
 	/* Those that only refer to it, if none of them is bound */
 	for (i = 0; !r->consumers.n && i < r->referrers.n; i++)
-		width += printf("%s(%s)", i ? "," : "", r->referrers.name[i]);
+		width += printf("%s(%s)", i ? "," : "", plain(r->referrers.name[i]));
 	if (!width)
 		width += printf("-");
 	printf("%*s", width < 20 ? (int)(20 - width) : 0, "");
@@ -550,7 +564,7 @@ static void print_regions(const struct regions *all)
 
 		if (r->buffers != UNKNOWN)
 			snprintf(buffers, sizeof(buffers), "%llu", (unsigned long long)r->buffers);
-		printf("%-*s  %s%-10s%s  %9s  %9s  %9s  %7s  ", width, r->name,
+		printf("%-*s  %s%-10s%s  %9s  %9s  %9s  %7s  ", width, plain(r->name),
 		       mode_color(r->mode), r->mode ?: "?", color ? "\033[0m" : "",
 		       human(r->size), r->heap || !r->in_class ? human(r->used) : "-",
 		       r->largest_free == UNKNOWN ? "-" : human(r->largest_free),
@@ -559,7 +573,7 @@ static void print_regions(const struct regions *all)
 		if (r->heap)
 			printf("  " HEAPS "/%s\n", r->name);
 		else
-			printf("  - (%s)\n", r->reason ?: "no heap");
+			printf("  - (%s)\n", plain(r->reason ?: "no heap"));
 	}
 	if (all->n && access(CLASS, F_OK))
 		printf("? is what this kernel does not tell: it has no " CLASS "\n");
@@ -600,7 +614,7 @@ static void print_names(const char *what, const struct names *names)
 
 	printf("%-14s", what);
 	for (i = 0; i < names->n; i++)
-		printf("%s%s", i ? ", " : "", names->name[i]);
+		printf("%s%s", i ? ", " : "", plain(names->name[i]));
 	printf("%s\n", names->n ? "" : "-");
 }
 
@@ -902,9 +916,9 @@ static uint64_t median(uint64_t *vals, unsigned int n)
 	return vals[n / 2];
 }
 
-static void bench_json(int n, uint64_t size, uint64_t alloc, uint64_t map, uint64_t release)
+static void bench_json(uint64_t size, uint64_t alloc, uint64_t map, uint64_t release)
 {
-	printf(n ? ",\n {" : "{");
+	putchar('{');
 	json_comma = false;
 	json_number("size", size);
 	json_number("alloc_ns", alloc);
@@ -952,9 +966,7 @@ static int cmd_bench(int argc, char **argv)
 	map = xalloc(NULL, rounds * sizeof(*map));
 	release = xalloc(NULL, rounds * sizeof(*release));
 
-	if (json)
-		putchar('[');
-	else
+	if (!json)
 		printf("%10s  %12s  %16s  %12s   microseconds, median of %lu\n", "SIZE", "ALLOCATE",
 		       "MAP AND TOUCH", "FREE", rounds);
 	for (i = 0; i < (only ? 1 : sizeof(sizes) / sizeof(*sizes)); i++) {
@@ -962,9 +974,12 @@ static int cmd_bench(int argc, char **argv)
 
 		for (r = 0; r < rounds; r++) {
 			t0 = now();
-			fd = only ? alloc_buffer(heap, name, size) : try_alloc(heap, size);
-			if (fd < 0)
+			fd = try_alloc(heap, size);
+			/* A region may be too small for the largest sizes. */
+			if (fd < 0 && !only && errno == ENOMEM)
 				break;
+			if (fd < 0)
+				fd = alloc_buffer(heap, name, size);
 			alloc[r] = now() - t0;
 			t0 = now();
 			mem = mappable ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
@@ -982,7 +997,10 @@ static int cmd_bench(int argc, char **argv)
 		if (r < rounds)
 			continue;
 		if (json)
-			bench_json(n++, size, median(alloc, rounds),
+			printf(n ? ",\n " : "[");
+		n++;
+		if (json)
+			bench_json(size, median(alloc, rounds),
 				   mappable ? median(map, rounds) : UNKNOWN,
 				   median(release, rounds));
 		else
@@ -990,6 +1008,8 @@ static int cmd_bench(int argc, char **argv)
 				    mappable ? median(map, rounds) : UNKNOWN,
 				    median(release, rounds));
 	}
+	if (!n)
+		die("%s: no memory left for any buffer", name);
 	if (json)
 		printf("]\n");
 	return 0;
@@ -1019,16 +1039,16 @@ static void *stress_thread(void *data)
 		uint8_t *mem;
 
 		if (fd < 0) {
+			if (errno != ENOMEM)
+				die("%s: allocating: %s", s->name, strerror(errno));
 			s->refused++;
-			if (errno != ENOMEM) {
-				s->corrupt++;
-				break;
-			}
 			continue;
 		}
 		s->allocated++;
 		mem = s->mapped ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) :
 				  MAP_FAILED;
+		if (mem == MAP_FAILED && s->mapped)
+			die("%s: mapping: %s", s->name, strerror(errno));
 		if (mem != MAP_FAILED) {
 			cpu_access(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
 			s->corrupt += check_clear(mem, size) != size;
@@ -1198,14 +1218,15 @@ int main(int argc, char **argv)
 	optind = 0;
 	/* Wherever it is said */
 	for (i = 1; i < (unsigned int)argc && strcmp(argv[i], "--"); i++) {
+		/* What comes after alloc's own options may be another program's. */
+		if (!strcmp(argv[0], "alloc") && *argv[i] != '-')
+			break;
 		if (strcmp(argv[i], "--json"))
 			continue;
 		json = true;
 		memmove(argv + i, argv + i + 1, (argc - i) * sizeof(*argv));
 		argc--;
 		i--;
-		if (!strcmp(argv[0], "alloc"))
-			break;
 	}
 	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(argv[0], commands[i].name))
