@@ -2,16 +2,21 @@
 # What can be done with this repository; everything is made below build/.
 
 TARGET ?= um
+VARIANT ?=
 DEBUG ?=
-variant := $(if $(filter-out 0,$(DEBUG)),debug)
+LLVM ?=
+variant := $(or $(VARIANT),$(if $(filter-out 0,$(DEBUG)),debug),$(if $(filter-out 0,$(LLVM)),clang))
 
 export KDIR DTB INITRD APPEND MEM TIMEOUT
 
 help:
 	@echo 'make tree                 assemble the kernel source in build/tree'
 	@echo '      KDIR=/path/to/linux   from this kernel instead of the one Debian packages'
-	@echo 'make kernel               build the kernel (TARGET=um, the default, or arm64)'
+	@echo 'make kernel               build the kernel'
+	@echo '      TARGET=um             for User-Mode Linux, the default, arm, arm64, riscv64, x86_64'
+	@echo '      VARIANT=...           of a kind that harness/kernel.sh lists'
 	@echo '      DEBUG=1               with KASAN, lockdep, kmemleak, fault injection'
+	@echo '      LLVM=1                with clang (um and arm64)'
 	@echo 'make boot                 boot it with files of your own'
 	@echo '      INITRD=y.cpio         initial file system'
 	@echo '      DTB=x.dtb             device tree, may be left out'

@@ -1,9 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: kernel.sh um [debug|modules|plain]    build build/tree into build/um, build/um-debug,
-#        kernel.sh arm64                       ...; or for QEMU into build/arm64
+# usage: kernel.sh TARGET [VARIANT]    build build/tree into build/TARGET or build/TARGET-VARIANT
 #
-# debug has all that finds bugs, modules has cma_heap as one, plain is without our code.
+#	um	[debug|modules|plain|coverage|clang]
+#	arm64	[64k|clang]	for QEMU's "virt" machine, as the next three
+#	arm	[lpae|vexpress]	vexpress is for QEMU's vexpress-a9
+#	riscv64
+#	x86_64
+#
+# debug has all that finds bugs, modules has cma_heap as one, plain is without our code,
+# coverage counts what was run; 64k is the size of pages.
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -13,23 +19,31 @@ target=${1:-} variant=${2:-}
 tree=$build/tree
 configs=$root/harness/configs
 
+packages= variants= prefix= also=
 case $target in
-um)
-	arch=um make_args=() image=linux packages=
-	;;
+um) arch=um image=linux variants="debug modules plain coverage clang" ;;
 arm64)
-	arch=arm64 image=arch/arm64/boot/Image packages=gcc-aarch64-linux-gnu
-	make_args=(CROSS_COMPILE=aarch64-linux-gnu-)
+	# kunit.py boots the compressed one.
+	arch=arm64 image=arch/arm64/boot/Image also=Image.gz variants="64k clang"
+	prefix=aarch64-linux-gnu-
 	;;
-*)
-	die "TARGET must be um or arm64"
-	;;
+arm) arch=arm image=arch/arm/boot/zImage variants="lpae vexpress" prefix=arm-linux-gnueabihf- ;;
+riscv64) arch=riscv image=arch/riscv/boot/Image prefix=riscv64-linux-gnu- ;;
+x86_64) arch=x86_64 image=arch/x86/boot/bzImage ;;
+*) die "TARGET must be um, arm, arm64, riscv64 or x86_64" ;;
 esac
-case $target-$variant in
-*-) out=$build/$target ;;
-um-debug|um-modules|um-plain) out=$build/$target-$variant ;;
-*) die "the second argument can only be debug, modules or plain, after um" ;;
+case " $variants " in
+*" ${variant:-um} "*) out=$build/$target-$variant ;;
+*) [ -z "$variant" ] || die "VARIANT of $target can only be: ${variants:-left out}"
+   out=$build/$target ;;
 esac
+make_args=()
+if [ "$variant" = clang ]; then
+	# The oldest that the kernel takes is 17.
+	make_args=(LLVM=-19) packages="clang-19 lld-19 llvm-19"
+elif [ -n "$prefix" ]; then
+	make_args=(CROSS_COMPILE="$prefix") packages=gcc-${prefix%-}
+fi
 
 [ -e "$tree/Makefile" ] || die "there is no build/tree; run: make tree"
 "$root/harness/deps.sh" gcc make flex bison bc cpio xz-utils python3 perl \
@@ -38,11 +52,19 @@ lock
 mkdir -p "$out"
 name=${out#"$root/"}
 
-fragments=("$configs/$target.config")
-[ "$variant" = plain ] || [ ! -e "$tree/kernel/dma/rmem_heap.c" ] || fragments+=("$configs/rmem_heap.config")
-# The tests are for User-Mode Linux.
-[ "$target" != um ] || [ "$variant" = plain ] || [ ! -e "$tree/lib/kunit-tests/.kunitconfig" ] || fragments+=("$tree/lib/kunit-tests/.kunitconfig")
-[ ! -e "$configs/$variant.config" ] || fragments+=("$configs/$variant.config")
+fragments=()
+add() { [ ! -e "$1" ] || fragments+=("$1"); }
+[ "$target" = um ] || add "$configs/qemu.config"
+add "$configs/$target.config"
+if [ "$variant" != plain ] && [ -e "$tree/kernel/dma/rmem_heap.c" ]; then
+	add "$configs/rmem_heap.config"
+	case $target in
+	um) add "$tree/lib/kunit-tests/.kunitconfig" ;;
+	arm64) add "$configs/virtio.config"; add "$configs/media.config"; add "$configs/kunit.config" ;;
+	arm) add "$configs/kunit.config" ;;
+	esac
+fi
+[ -z "$variant" ] || add "$configs/$variant.config"
 
 mk=(-C "$tree" O="$out" ARCH="$arch" "${make_args[@]}")
 
@@ -87,7 +109,7 @@ rm -f "$out/fragments.config.new" "$out/config.id.new"
 
 before=$(stat -c %Y.%s "$out/$image" 2>/dev/null || true)
 say "building $name/$image"
-targets=("${image##*/}")
+targets=("${image##*/}" $also)
 [ "$variant" != modules ] || targets+=(modules)
 run_make "$out/build.log" "${mk[@]}" -j"$(nproc)" "${targets[@]}"
 if [ "$before" = "$(stat -c %Y.%s "$out/$image")" ]; then
