@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test consumer for reserved-memory heaps: a device for User-Mode Linux, see
+ * Test consumer for reserved-memory heaps: a device that is not there, see
  * rmem_heap_consumer.h for what it does and
  * Documentation/devicetree/bindings/reserved-memory/linux,rmem-heap-consumer.yaml for
  * its node.
@@ -11,9 +11,11 @@
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
+#include <linux/io.h>
 #include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
@@ -147,9 +149,13 @@ static int rmem_consumer_dma(struct rmem_consumer_file *file, struct rmem_consum
 
 	dma->bad = 0;
 	for_each_sgtable_dma_sg(file->sgt, sg, i) {
-		u8 *mem = phys_to_virt(dma_to_phys(file->consumer->dev,
-						   sg_dma_address(sg)));
+		phys_addr_t paddr = dma_to_phys(file->consumer->dev, sg_dma_address(sg));
+		/* RAM is cached, and all else is not. */
+		u8 *mem = memremap(paddr, sg_dma_len(sg), page_is_ram(PHYS_PFN(paddr)) ?
+				   MEMREMAP_WB : MEMREMAP_WC);
 
+		if (!mem)
+			return -ENOMEM;
 		for (j = 0; j < sg_dma_len(sg); j++, pos++) {
 			u8 want = dma->seed + 7 * pos + (pos >> 12);
 
@@ -158,6 +164,7 @@ static int rmem_consumer_dma(struct rmem_consumer_file *file, struct rmem_consum
 			else if (mem[j] != want)
 				dma->bad++;
 		}
+		memunmap(mem);
 	}
 	return 0;
 }

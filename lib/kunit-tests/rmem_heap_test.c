@@ -3,17 +3,21 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/file.h>
+#include <linux/io.h>
 #include <linux/log2.h>
+#include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_platform.h>
 #include <linux/platform_device.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "rmem_heap_test.h"
 
 MODULE_IMPORT_NS("DMA_BUF");
 
+#ifdef CONFIG_UML
 /*
  * The cache maintenance of a UML whose devices are not coherent: it counts what concerns
  * the region that a test watches.
@@ -46,6 +50,46 @@ void rmem_test_syncs_watch(const struct rmem_heap *heap)
 	rmem_test_syncs = (struct rmem_test_syncs) { .last_dir = DMA_NONE };
 	rmem_test_watch_base = heap ? heap->rmem->base : 0;
 	rmem_test_watch_size = heap ? heap->rmem->size : 0;
+}
+
+#else
+void rmem_test_syncs_watch(const struct rmem_heap *heap)
+{
+}
+#endif
+
+static DEFINE_MUTEX(rmem_test_windows_lock);
+static DEFINE_XARRAY(rmem_test_windows);
+
+/* What the tests see of a region, mapped when it is first needed, and for good */
+static void *rmem_test_window(const struct rmem_heap *heap)
+{
+	const struct reserved_mem *rmem = heap->rmem;
+	/* RAM to the kernel: as it is mapped. Else nobody else has it mapped as cached. */
+	unsigned long how = page_is_ram(PHYS_PFN(rmem->base)) ? MEMREMAP_WB : MEMREMAP_WC;
+	void *window;
+
+	guard(mutex)(&rmem_test_windows_lock);
+	window = xa_load(&rmem_test_windows, PHYS_PFN(rmem->base));
+	if (!window) {
+		window = memremap(rmem->base, rmem->size, how);
+		if (WARN_ON(!window))
+			return NULL;
+		xa_store(&rmem_test_windows, PHYS_PFN(rmem->base), window, GFP_KERNEL);
+	}
+	return window;
+}
+
+/* Memory of a region as the CPU sees it, whatever its kind is and wherever it lies */
+void *rmem_test_mem(phys_addr_t paddr)
+{
+	struct rmem_heap *heap;
+
+	list_for_each_entry(heap, &rmem_heaps, list)
+		if (heap->rmem && paddr >= heap->rmem->base &&
+		    paddr - heap->rmem->base < heap->rmem->size)
+			return rmem_test_window(heap) + (paddr - heap->rmem->base);
+	return phys_to_virt(paddr);
 }
 
 /* A region of the device tree by its node's name; the test fails without it */

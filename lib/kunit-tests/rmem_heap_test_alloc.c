@@ -405,6 +405,8 @@ static void rmem_test_any_base(struct kunit *test)
 		};
 		struct rmem_buffer *one, *all;
 
+		if (rmem.base != bases[i])
+			continue;	/* beyond this machine's addresses */
 		KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
 		KUNIT_EXPECT_EQ(test, heap.memory, RMEM_DEVICE_ONLY);
 		one = rmem_test_pool_alloc(test, &heap, PAGE_SIZE);

@@ -59,7 +59,7 @@ static void rmem_test_free_is_clear(struct kunit *test)
 	flush_delayed_work(&heap->carveout->scrub);
 
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(heap->carveout->pool), heap->rmem->size);
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(heap->rmem->base), 0,
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(heap->rmem->base), 0,
 					   heap->rmem->size));
 }
 
@@ -102,10 +102,10 @@ static void rmem_test_helps(struct kunit *test)
 	rmem_test_scrub_stop(test, heap);
 	rmem_test_drain(test, held);
 	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(buf->extent.paddr), 0, SZ_64K));
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, SZ_64K));
 	rmem_buffer_free(buf);
 	buf = rmem_test_pool_alloc(test, heap, heap->rmem->size);
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(buf->extent.paddr), 0, buf->len));
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, buf->len));
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
 	rmem_buffer_free(buf);
 }
@@ -146,7 +146,7 @@ static void rmem_test_boot_contents(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, p->heap.pool->init(&p->heap), 0);
 	KUNIT_EXPECT_EQ(test, p->heap.memory, RMEM_LINEAR);
 	buf = rmem_test_pool_alloc(test, &p->heap, SZ_4M);
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(p->rmem.base), 0, SZ_4M));
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(p->rmem.base), 0, SZ_4M));
 	rmem_buffer_free(buf);
 	p->heap.pool->exit(&p->heap);
 }
@@ -157,7 +157,7 @@ static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *
 {
 	if (piece->paddr == rmem_test_bad_piece)
 		return -EHWPOISON;
-	memset(phys_to_virt(piece->paddr), 0, piece->len);
+	memset(rmem_test_mem(piece->paddr), 0, piece->len);
 	return 0;
 }
 
@@ -172,7 +172,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, heap->pool->init(heap), 0);
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
-	memset(phys_to_virt(p->rmem.base), 0xa5, p->rmem.size);
+	memset(rmem_test_mem(p->rmem.base), 0xa5, p->rmem.size);
 	rmem_test_scrub_stop(test, heap);
 	rmem_buffer_free(buf);
 
@@ -192,7 +192,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf->extent.paddr, p->rmem.base + piece);
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
 	/* Not even touched */
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(p->rmem.base), 0xa5, piece));
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(p->rmem.base), 0xa5, piece));
 
 	rmem_buffer_free(buf);
 	heap->pool->exit(heap);
@@ -246,7 +246,7 @@ static int rmem_test_clear_slowly(struct rmem_heap *heap, const struct phys_vec 
 {
 	struct rmem_test_waiter *w = rmem_test_waiter;
 
-	memset(phys_to_virt(piece->paddr), 0, piece->len);
+	memset(rmem_test_mem(piece->paddr), 0, piece->len);
 	if (!w->started && piece->paddr + piece->len == heap->rmem->base + heap->rmem->size)
 		rmem_test_waiter_start(w);
 	return 0;
@@ -286,7 +286,7 @@ static unsigned int rmem_test_pieces;
 
 static int rmem_test_clear_overtaken(struct rmem_heap *heap, const struct phys_vec *piece)
 {
-	memset(phys_to_virt(piece->paddr), 0, piece->len);
+	memset(rmem_test_mem(piece->paddr), 0, piece->len);
 	if (++rmem_test_pieces == 2) {
 		rmem_test_overtaker = rmem_test_pool_try(heap, PAGE_SIZE);
 		if (rmem_test_overtaker)
@@ -356,7 +356,7 @@ static int rmem_test_user_thread(void *data)
 			user->failed++;
 			continue;
 		}
-		vaddr = phys_to_virt(buf->extent.paddr);
+		vaddr = rmem_test_mem(buf->extent.paddr);
 		if (memchr_inv(vaddr, 0, len))
 			user->dirty++;
 		memset(vaddr, user->seed, len);

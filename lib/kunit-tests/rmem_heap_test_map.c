@@ -3,8 +3,7 @@
  * The exporter: importers of every kind, CPU access, kernel and user mappings, the life
  * of a buffer. On the regions and devices of rmem_heap_test.dts.
  *
- * A device's DMA is done by the CPU at the physical address behind its DMA address: UML
- * maps all of its memory for good.
+ * A device's DMA is done by the CPU at the physical address behind its DMA address.
  */
 
 #include <linux/dma-direct.h>
@@ -109,7 +108,7 @@ static size_t rmem_test_dma(struct rmem_test_import *import, u32 seed, bool writ
 	int i;
 
 	for_each_sgtable_dma_sg(import->sgt, sg, i) {
-		u8 *mem = phys_to_virt(dma_to_phys(import->attach->dev, sg_dma_address(sg)));
+		u8 *mem = rmem_test_mem(dma_to_phys(import->attach->dev, sg_dma_address(sg)));
 
 		for (j = 0; j < sg_dma_len(sg); j++, pos++) {
 			if (write)
@@ -441,7 +440,7 @@ static size_t rmem_test_own_bytes(struct dma_buf *dmabuf, u32 seed)
 	unsigned int i;
 
 	for (i = 0; i < buf->nr; i++) {
-		const u8 *mem = phys_to_virt(buf->extents[i].paddr);
+		const u8 *mem = rmem_test_mem(buf->extents[i].paddr);
 
 		for (j = 0; j < buf->extents[i].len; j++, pos++)
 			same += mem[j] == rmem_test_pattern(seed, pos);
@@ -535,8 +534,8 @@ static void rmem_test_same_pool_ops(struct kunit *test)
 }
 #endif
 
-/* Cache maintenance */
-
+/* Cache maintenance: only UML's is made to be counted. */
+#ifdef CONFIG_UML
 static void rmem_test_expect_syncs(struct kunit *test, size_t device_bytes, size_t cpu_bytes)
 {
 	KUNIT_EXPECT_EQ(test, rmem_test_syncs.device_bytes, device_bytes);
@@ -661,6 +660,8 @@ static void rmem_test_no_sync(struct kunit *test)
 	rmem_test_syncs_watch(NULL);
 }
 
+#endif /* CONFIG_UML */
+
 /* What is wrong with a mapping reaches the importer as it is, and costs nothing */
 static void rmem_test_map_error(struct kunit *test)
 {
@@ -697,8 +698,8 @@ static void rmem_test_shared(struct kunit *test)
 }
 
 /*
- * A carveout that is not RAM to the kernel: write-combined, with a mapping of its own. UML
- * has RAM only, so this takes some that lies idle.
+ * A carveout that is not RAM to the kernel: write-combined, with a mapping of its own. This
+ * takes one that lies idle.
  */
 static void rmem_test_wc_carveout(struct kunit *test)
 {
@@ -712,13 +713,13 @@ static void rmem_test_wc_carveout(struct kunit *test)
 	struct rmem_test_import *import;
 	struct dma_buf *dmabuf;
 
-	memset(phys_to_virt(rmem.base), 0xa5, rmem.size);
+	memset(rmem_test_mem(rmem.base), 0xa5, rmem.size);
 	KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
 	KUNIT_EXPECT_EQ(test, heap.memory, RMEM_WC);
 
 	dmabuf = rmem_test_alloc(test, &heap, SZ_1M);
 	rmem_test_put(test, rmem_test_alloc(test, &heap, SZ_64K));
-	KUNIT_EXPECT_NULL(test, memchr_inv(phys_to_virt(rmem_test_buf(dmabuf)->extent.paddr), 0,
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(rmem_test_buf(dmabuf)->extent.paddr), 0,
 					   SZ_1M));
 	import = rmem_test_map(test, dmabuf, rmem_test_device(test, "/free-noncoherent"),
 			       DMA_BIDIRECTIONAL);
@@ -789,9 +790,11 @@ static struct kunit_case rmem_heap_import_cases[] = {
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
 	KUNIT_CASE(rmem_test_same_pool_ops),
 #endif
+#ifdef CONFIG_UML
 	KUNIT_CASE_PARAM(rmem_test_sync, rmem_test_sync_cases_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_sync_exact, rmem_test_sync_cases_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_no_sync, rmem_test_no_sync_cases_gen_params),
+#endif
 	KUNIT_CASE(rmem_test_map_error),
 	KUNIT_CASE(rmem_test_map_twice),
 	KUNIT_CASE(rmem_test_shared),
@@ -853,7 +856,7 @@ static void rmem_test_vmap(struct kunit *test)
 		u32 *mem = map.vaddr + pos;
 
 		*mem = pos + 1;
-		KUNIT_ASSERT_EQ(test, *(u32 *)phys_to_virt(rmem_test_paddr(buf, pos)), pos + 1);
+		KUNIT_ASSERT_EQ(test, *(u32 *)rmem_test_mem(rmem_test_paddr(buf, pos)), pos + 1);
 	}
 	dma_buf_vunmap_unlocked(dmabuf, &again);
 
@@ -895,7 +898,7 @@ static void rmem_test_mmap_offset(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
 	for (pos = 0; pos < SZ_1M; pos += PAGE_SIZE)
-		*(u32 *)phys_to_virt(rmem_test_paddr(buf, pos)) = pos + 1;
+		*(u32 *)rmem_test_mem(rmem_test_paddr(buf, pos)) = pos + 1;
 
 	for (i = 0; i < ARRAY_SIZE(maps); i++) {
 		unsigned long addr = rmem_test_mmap(dmabuf, maps[i].len, MAP_SHARED,
@@ -910,7 +913,7 @@ static void rmem_test_mmap_offset(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, get_user(val, mem), 0);
 			KUNIT_ASSERT_EQ(test, val, at + 1);
 			KUNIT_ASSERT_EQ(test, put_user(at + 2, mem), 0);
-			KUNIT_ASSERT_EQ(test, *(u32 *)phys_to_virt(rmem_test_paddr(buf, at)),
+			KUNIT_ASSERT_EQ(test, *(u32 *)rmem_test_mem(rmem_test_paddr(buf, at)),
 					at + 2);
 			KUNIT_ASSERT_EQ(test, put_user(at + 1, mem), 0);
 		}
