@@ -48,8 +48,9 @@ fi
 [ -e "$tree/Makefile" ] || die "there is no build/tree; run: make tree"
 "$root/harness/deps.sh" gcc make flex bison bc cpio xz-utils python3 perl \
 	libelf-dev libssl-dev util-linux $packages
-lock
+lock shared
 mkdir -p "$out"
+lock_folder "$out"
 name=${out#"$root/"}
 
 fragments=()

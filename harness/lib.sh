@@ -16,13 +16,20 @@ export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b00000
 say() { echo "${self%.sh}: $*"; }
 die() { echo "${self%.sh}: $*" >&2; exit 1; }
 
-# Only one at a time may change build/.
+# Only one at a time may change build/tree, while nobody builds it (`lock shared`); and only
+# one at a time may build in a folder (`lock_folder`).
 lock() {
 	mkdir -p "$build"
 	exec 9>"$build/.lock"
-	flock -n 9 && return
+	flock -n ${1:+-s} 9 && return
 	say "waiting for another run to finish (build/.lock)"
-	flock 9
+	flock ${1:+-s} 9
+}
+lock_folder() {
+	exec 8>"$1/.lock"
+	flock -n 8 && return
+	say "waiting for another run to finish (${1#"$root/"}/.lock)"
+	flock 8
 }
 
 # run_make LOG MAKE-ARGUMENTS...: make, with its output in LOG and progress on stdout:
@@ -30,7 +37,7 @@ lock() {
 run_make() {
 	local log=$1 n=0 next=$((SECONDS + 10)) line rc=0
 	shift
-	{ make "$@" 9>&- 2>&1 || echo "exit status $?"; } | tee "$log" | {
+	{ make "$@" 8>&- 9>&- 2>&1 || echo "exit status $?"; } | tee "$log" | {
 		while IFS= read -r line; do
 			case $line in
 			"exit status "*) rc=1 ;;

@@ -92,6 +92,14 @@ void *rmem_test_mem(phys_addr_t paddr)
 	return phys_to_virt(paddr);
 }
 
+/* 32-bit ARM, say, has no swiotlb without large addresses. */
+void rmem_test_needs_pool(struct kunit *test, const struct device_node *np)
+{
+	if (!IS_ENABLED(CONFIG_DMA_RESTRICTED_POOL) &&
+	    of_device_is_compatible(np, "restricted-dma-pool"))
+		kunit_skip(test, "no restricted pools without swiotlb");
+}
+
 /* A region of the device tree by its node's name; the test fails without it */
 struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name)
 {
@@ -103,6 +111,7 @@ struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name)
 
 	KUNIT_ASSERT_NOT_NULL_MSG(test, found, "no region %s: boot with rmem_heap_test.dts",
 				  name);
+	rmem_test_needs_pool(test, found->of_node);
 	return found;
 }
 
@@ -116,8 +125,13 @@ struct device *rmem_test_device(struct kunit *test, const char *path)
 {
 	struct device_node *np = of_find_node_by_path(path);
 	struct platform_device *pdev = np ? of_find_device_by_node(np) : NULL;
+	struct device_node *region = np ? of_parse_phandle(np, "memory-region", 0) : NULL;
 
 	of_node_put(np);
+	/* The tree keeps them. */
+	of_node_put(region);
+	if (region)
+		rmem_test_needs_pool(test, region);
 	KUNIT_ASSERT_NOT_NULL_MSG(test, pdev, "no device %s: boot with rmem_heap_test.dts",
 				  path);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_put_device,

@@ -43,6 +43,7 @@ extern struct rmem_test_syncs rmem_test_syncs;
 void rmem_test_syncs_watch(const struct rmem_heap *heap);
 
 void *rmem_test_mem(phys_addr_t paddr);
+void rmem_test_needs_pool(struct kunit *test, const struct device_node *np);
 struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name);
 struct device *rmem_test_device(struct kunit *test, const char *path);
 struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);

@@ -300,6 +300,7 @@ static void rmem_test_no_mask(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
 }
 
+#ifdef CONFIG_DMA_RESTRICTED_POOL
 /* Importers on a pool of their own: swiotlb copies, in pieces that it can */
 static const struct rmem_test_case rmem_test_bounced_cases[] = {
 	{ "cma@10000000", "/bouncing" },
@@ -335,6 +336,7 @@ static void rmem_test_bounced(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, total, SZ_1M);
 	rmem_test_data(test, import);
 }
+#endif
 
 /* No segment is longer than the importer takes */
 static void rmem_test_small_segments(struct kunit *test)
@@ -781,7 +783,9 @@ static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE(rmem_test_device_only),
 	KUNIT_CASE_PARAM(rmem_test_refused, rmem_test_refused_cases_gen_params),
 	KUNIT_CASE(rmem_test_no_mask),
+#ifdef CONFIG_DMA_RESTRICTED_POOL
 	KUNIT_CASE_PARAM(rmem_test_bounced, rmem_test_bounced_cases_gen_params),
+#endif
 	KUNIT_CASE(rmem_test_small_segments),
 	KUNIT_CASE(rmem_test_boundary),
 	KUNIT_CASE(rmem_test_merged),
