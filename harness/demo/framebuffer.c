@@ -7,7 +7,7 @@
  *	scanout		buffers of each heap, imported by a driver that has no region
  *	pool		the driver's own buffers and the heap's, from one pool
  *
- * It prints "pass: NAME" or "fail: NAME: WHY" for each case, and at the end how many there
+ * It prints "pass: NAME" or "fail: NAME | WHY" for each case, and at the end how many there
  * were. "shot: NAME" tells the script outside that a picture is on the screen; a line on the
  * second serial port says that it has looked.
  */
@@ -61,7 +61,7 @@ static bool result(bool ok, const char *name, const char *why, ...)
 	failed += !ok;
 	printf("%s: %s", ok ? "pass" : "fail", name);
 	if (!ok) {
-		printf(": ");
+		printf(" | ");
 		va_start(args, why);
 		vprintf(why, args);
 		va_end(args);
@@ -546,7 +546,7 @@ static void full(const char *name)
 	       strerror(-heap), strerror(-driver));
 }
 
-static void pool(void)
+static void one_pool(void)
 {
 	static struct buffer buffers[MANY];
 	const uint32_t whole = attribute(VRAM, "size"), each = rounded(LENGTH);
@@ -684,7 +684,7 @@ int main(void)
 	if (!strcmp(what, "scanout"))
 		scanout();
 	else if (!strcmp(what, "pool"))
-		pool();
+		one_pool();
 	else
 		result(false, "demo=", "is '%s'", what);
 	finish();

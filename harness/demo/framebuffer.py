@@ -210,9 +210,8 @@ class Demo:
 
     def shot(self, sockets, name):
         if not self.todo or self.todo[0][0] != name:
-            self.tap.result(False, f"{name}: a picture",
-                            f"the next one is {self.todo[0][0] if self.todo else 'none'}")
-            return
+            raise ValueError(f"{name} is on the screen, but next should be "
+                             f"{self.todo[0][0] if self.todo else 'nothing'}")
         _, (heap, base, size), subtitle = self.todo.pop(0)
         if not self.monitor:
             self.monitor = Monitor(os.path.join(sockets, "monitor"))
@@ -252,7 +251,7 @@ class Demo:
             self.tap.result(True, rest)
         elif word == "fail":
             self.cases += 1
-            self.tap.result(False, *rest.split(": ", 1))
+            self.tap.result(False, *rest.split(" | ", 1))
         elif word == "drawn":
             print(f"# {line}", flush=True)
         elif word == "shot":
