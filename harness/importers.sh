@@ -1,0 +1,145 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: importers.sh [PART...]    real importers on buffers of every kind of heap, in QEMU's
+# "virt" machine. Prints TAP. PART is one of
+#   devices    the test consumers, vivid with both of its allocators, and QEMU's edu
+#   bounce     edu behind a restricted pool; vivid and regions beyond 4 GiB
+#   gpu        virtio-gpu, and its screen. QEMU wants /dev/udmabuf for this; where there is
+#              none it runs in User-Mode Linux, which has it
+#   no-blobs   virtio-gpu without what it needs to import
+# and is all of them by default. From the environment:
+#   BREAK=WHAT     have the guest spoil a check, see harness/demo/importers*.c
+#
+# What the machines say is in build/importers/PART.log, what was on the screen beside it.
+. "$(dirname "$0")/lib.sh"
+
+dir=$build/importers
+n=0 bad=0
+regions=video@50000000:vram@54000000:guest@58000000:bank@5c000000:dsp@60000000
+vivid="vivid.n_devs=2 vivid.allocators=1,0 vivid.node_types=0x101,0x101"
+vivid+=" vivid.num_inputs=2,2 vivid.input_types=8,8 vivid.num_outputs=1,1 vivid.output_types=0,0"
+edu=(-device "edu,dma_mask=0xffffffffff")
+# Where guest memory is a memfd, QEMU can make a udmabuf of a blob.
+blobs=(-object "memory-backend-memfd,id=ram,size=1G,share=on" -machine memory-backend=ram)
+
+machine() { # DTSI PROGRAM MEM APPEND COMMAND...
+	local dtsi=$1 program=$2 mem=$3 append=$4
+	shift 4
+	MEM=$mem DTSI=$dir/$dtsi INITRD=$dir/$program.cpio TIMEOUT=${TIMEOUT:-400} \
+		APPEND="rmem_heap.export=bank@5c000000:dsp@60000000 $append break=${BREAK:-}" "$@"
+}
+
+screen() { # PART BLOB [QEMU-OPTION...]
+	local part=$1 blob=$2
+	shift 2
+	machine devices.dtsi importers-gpu 1G "heaps=$regions blob=$blob" \
+		python3 "$root/harness/demo/importers-screen.py" "$dir/$part" \
+		"$root/harness/qemu.sh" arm64 "$@"
+}
+
+run_part() {
+	case $1 in
+	devices)
+		machine devices.dtsi importers 3G "$vivid heaps=$regions parts=consumer:vivid:edu" \
+			"$root/harness/qemu.sh" arm64 "${edu[@]}"
+		;;
+	bounce)
+		machine bounce.dtsi importers 4G \
+			"$vivid heaps=$regions:bank@118000000:dsp@11c000000 parts=beyond:bounce pool=guest@58000000" \
+			"$root/harness/qemu.sh" arm64 "${edu[@]}"
+		;;
+	gpu)
+		screen gpu 1 "${blobs[@]}" -device virtio-gpu-pci,blob=true,xres=640,yres=480
+		;;
+	no-blobs)
+		screen no-blobs 0 -device virtio-gpu-pci,xres=640,yres=480
+		;;
+	esac
+}
+
+# The first program of User-Mode Linux: all of this machine's files, but to be read
+if [ $$ = 1 ]; then
+	mount -t proc proc /proc
+	mount -t tmpfs tmp /tmp
+	mount -t hostfs -o "$dir" host "$dir"
+	# QEMU's memory is mapped as a whole and hardly used.
+	echo 1 >/proc/sys/vm/overcommit_memory
+	rc=0
+	TIMEOUT=1500 run_part gpu || rc=$?
+	echo "importers: the machine in the machine ended with $rc"
+	python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321fedc)'
+fi
+
+[ $# -gt 0 ] || set -- devices bounce gpu no-blobs
+for part; do
+	case $part in
+	devices|bounce|gpu|no-blobs) ;;
+	*) die "PART is one of: devices, bounce, gpu, no-blobs" ;;
+	esac
+done
+
+result() { # STATUS NAME
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - $2"
+	fi
+}
+
+program() { # NAME
+	aarch64-linux-gnu-gcc -static -O2 -Wall -Wextra -Werror -I "$root/lib/kunit-tests" \
+		-o "$dir/$1" "$root/harness/demo/$1.c"
+	"$root/harness/check/initrd.sh" "$dir/$1.cpio" init="$dir/$1" >/dev/null
+}
+
+# A machine's tests as they come, with numbers of ours
+boot() { # PART COMMAND...
+	local part=$1 log=$dir/$1.log line rc=1 plan ran
+	shift
+	say "booting: $part"
+	while IFS= read -r line; do
+		line=${line%$'\r'}
+		case $line in
+		"ok "*) result 0 "$part: ${line#ok * - }" ;;
+		"not ok "*) result 1 "$part: ${line#not ok * - }" ;;
+		"# "*) echo "$line" ;;
+		"exit status "*) rc=${line##* } ;;
+		esac
+	done < <("$@" 2>&1 | tee "$log"; echo "exit status ${PIPESTATUS[0]}")
+
+	plan=$(tr -d '\r' <"$log" | sed -n 's/^1\.\.\([1-9][0-9]*\)$/\1/p')
+	ran=$(grep -cE '^(not )?ok [0-9]' "$log" || true)
+	[ "$rc" = 0 ] && [ "$plan" = "$ran" ] && rc=0 || rc=1
+	result $rc "$part: powered off after all of its tests, ${plan:-not known how many}"
+	rc=0
+	"$root/harness/reports.sh" "$log" >"$log.reports" || rc=1
+	result $rc "$part: no report"
+	sed 's/^/# /' "$log.reports"
+}
+
+"$root/harness/deps.sh" qemu-system-arm device-tree-compiler gcc gcc-aarch64-linux-gnu \
+	libc6-dev-arm64-cross make python3
+mkdir -p "$dir"
+make -s -C "$root" kernel TARGET=arm64
+program importers
+program importers-gpu
+cp "$root/harness/dts/importers.dtsi" "$dir/devices.dtsi"
+cat "$root/harness/dts/importers.dtsi" "$root/harness/dts/importers-bounce.dtsi" \
+	>"$dir/bounce.dtsi"
+
+for part; do
+	if [ "$part" != gpu ] || [ -w /dev/udmabuf ]; then
+		boot "$part" run_part "$part"
+		continue
+	fi
+	make -s -C "$root" kernel TARGET=um
+	say "this machine has no /dev/udmabuf: QEMU runs in User-Mode Linux, which takes minutes"
+	boot gpu env -u INITRD -u DTB MEM=2500M TIMEOUT=1800 \
+		APPEND="root=/dev/root rootfstype=hostfs rootflags=/ ro init=$root/harness/importers.sh BREAK=${BREAK:-}" \
+		"$root/harness/boot.sh"
+done
+
+echo "1..$n"
+[ "$bad" = 0 ] && [ "$n" -gt 0 ]
