@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""usage: hostile.py ROOT DIR fixed|all|SEED...|FIRST-LAST   (called by hostile.sh)
+
+Boots a tree for each seed, and the kept ones, and compares what the machine says with the
+oracle. What fails is made smaller for as long as it fails in the same way.
+"""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import oracle
+
+ROOT, DIR = sys.argv[1:3]
+HERE = os.path.dirname(os.path.abspath(__file__))
+GEN, INITRD = DIR + "/gen", DIR + "/init.cpio"
+LIMIT = 20
+MEM = "512M"
+SHRINK_BOOTS = 250
+
+# Reports of code that is not ours, for trees that are wrong in a certain way: a name, what the
+# report starts with, when it is to be expected, and whether the machine may end with it.
+TOLERATED = [
+    # cma_activate_area() warns about an area that is not RAM, and goes on to initialise pages
+    # that do not exist, which is its end.
+    ("CMA area outside of memory", r"WARNING: mm/cma\.c:\d+ at cma_init_reserved_areas",
+     oracle.Oracle.cma_outside_ram, True),
+    # User-Mode Linux has no memory but RAM: memremap() has nothing to map, and says so.
+    ("memory outside of RAM on User-Mode Linux", r"WARNING: lib/logic_iomem\.c:\d+ at ioremap",
+     oracle.Oracle.outside_ram, False),
+    # The end of __reservedmem_of_table is aligned more than its entries, so that the loop sees
+    # an entry of zeros, whose name an empty string matches; it has no operations.
+    ("empty string in compatible", r"RIP: .*:(fdt_(validate|fixup)|__reserved_mem_init)_",
+     oracle.Oracle.empty_compatible, True),
+]
+REPORT = re.compile(
+    r"WARNING:|BUG:|BUG at|UBSAN|Oops|Kernel panic|general protection|"
+    r"cannot create duplicate filename")
+
+
+def run(*args, **kw):
+    return subprocess.run(args, check=True, stdout=subprocess.PIPE, **kw).stdout.decode()
+
+
+def boot(dtb, cmdline, log):
+    """0, 124 when the time was up, or anything else"""
+    env = dict(os.environ, DTB=dtb, INITRD=INITRD, APPEND=cmdline, MEM=MEM, TIMEOUT=str(LIMIT))
+    with open(log, "wb") as out:
+        return subprocess.call([ROOT + "/harness/boot.sh"], env=env, stdin=subprocess.DEVNULL,
+                               stdout=out, stderr=out)
+
+
+def try_tree(dtb, cmdline, log):
+    """(what is wrong, the oracle, remarks)"""
+    with open(dtb, "rb") as f:
+        judge = oracle.Oracle(f.read(), cmdline)
+    rc = boot(dtb, cmdline, log)
+    with open(log, "rb") as f:
+        console = f.read()
+    text = console.decode(errors="replace").replace("\r", "")
+    bad, remarks, ended = [], [], False
+    # harness/reports.sh has the last word on what is a report; here it is which one it is.
+    reports = subprocess.call([ROOT + "/harness/reports.sh", log], stdout=subprocess.DEVNULL)
+    first = []
+    for line in text.split("\n"):
+        if not REPORT.search(line) and "RIP: " not in line:
+            continue
+        for name, what, when, end in TOLERATED:
+            if re.search(what, line) and when(judge):
+                remarks.append(name)
+                ended |= end
+                break
+        else:
+            if "RIP: " not in line:
+                first.append(line)
+    if ended:
+        # The report of the end that is to be expected
+        first = [line for line in first if not re.search("Kernel panic|BUG|Oops", line)]
+    if first:
+        where = re.sub(r"[0-9]+|CPU.*", "", re.sub(r"^<\d>", "", first[0])).strip()
+        bad.append(("report " + where, first[0]))
+    elif reports and not remarks:
+        bad.append(("report", "see the console"))
+    if ended and rc not in (0, 124):
+        return bad, judge, remarks
+    if rc == 124:
+        bad.append(("timeout", "not done after %d seconds" % LIMIT))
+    elif rc:
+        bad.append(("crash", "the machine ended with status %d" % rc))
+    elif "\nH done" not in text:
+        bad.append(("crash", "the program in it did not get to its end"))
+    else:
+        bad += oracle.compare(judge, console)
+    return bad, judge, remarks
+
+
+def shrink(dtb, cmdline, kind, base):
+    """Leave out what can be, while a failure of this kind remains"""
+    boots, log, small = 0, base + ".log", base + ".dtb"
+    shutil.copy(dtb, small)
+
+    def still(tree, line):
+        nonlocal boots
+        boots += 1
+        return any(k == kind for k, _ in try_tree(tree, line, base + ".try.log")[0])
+
+    changed = True
+    while changed and boots < SHRINK_BOOTS:
+        changed = False
+        words = cmdline.split()
+        for i in range(len(words)):
+            # A parameter, or else one of the names in it
+            prefix, _, names = words[i].partition("=")
+            names = names.split(":")
+            options = [words[:i] + words[i + 1:]]
+            if len(names) > 1:
+                options += [words[:i] + [prefix + "=" + ":".join(names[:j] + names[j + 1:])] +
+                            words[i + 1:] for j in range(len(names))]
+            option = next((o for o in options if boots < SHRINK_BOOTS and
+                           still(small, " ".join(o))), None)
+            if option is not None:
+                cmdline, changed = " ".join(option), True
+                break
+        n = 0
+        while n < int(run(GEN, "count", small)) and boots < SHRINK_BOOTS:
+            run(GEN, "drop", str(n), small, base + ".try.dtb")
+            if still(base + ".try.dtb", cmdline):
+                os.replace(base + ".try.dtb", small)
+                changed = True
+            else:
+                n += 1
+    bad = try_tree(small, cmdline, log)[0]
+    with open(base + ".cmdline", "w") as f:
+        f.write(cmdline + "\n")
+    with open(base + ".txt", "w") as f:
+        f.write("".join("%s: %s\n" % b for b in bad))
+    with open(base + ".dts", "w") as f:
+        subprocess.call(["dtc", "-q", "-f", "-I", "dtb", "-O", "dts", small], stdout=f)
+    for name in (".try.dtb", ".try.log"):
+        if os.path.exists(base + name):
+            os.remove(base + name)
+    return bad, boots
+
+
+def kept_trees():
+    """NAME.dts or NAME.dtb, with NAME.cmdline"""
+    folder = HERE + "/kept"
+    for name in sorted(os.listdir(folder)):
+        base, ext = os.path.splitext(name)
+        if ext not in (".dts", ".dtb"):
+            continue
+        dtb = DIR + "/kept-" + base + ".dtb"
+        if ext == ".dts":
+            subprocess.check_call(["dtc", "-q", "-f", "-I", "dts", "-O", "dtb", "-o", dtb,
+                                   folder + "/" + name])
+        else:
+            shutil.copy(folder + "/" + name, dtb)
+        line = ""
+        if os.path.exists(folder + "/" + base + ".cmdline"):
+            with open(folder + "/" + base + ".cmdline") as f:
+                line = f.read().strip()
+        yield base, dtb, line
+
+
+def key():
+    """What a seed that has passed depends on"""
+    h = hashlib.sha1()
+    files = [ROOT + "/build/um/linux", GEN, DIR + "/init", HERE + "/oracle.py",
+             HERE + "/hostile.py"]
+    for name in files:
+        with open(name, "rb") as f:
+            h.update(f.read())
+    return h.hexdigest()[:16]
+
+
+def main():
+    what = sys.argv[3:]
+    kept, resume = True, False
+    if what == ["fixed"]:
+        seeds = range(1, 101)
+    elif what == ["all"]:
+        seeds, resume = range(1, 2001), True
+    else:
+        kept, seeds = False, []
+        for w in what:
+            first, _, last = w.partition("-")
+            seeds += range(int(first), int(last or first) + 1)
+    passed_file = "%s/passed.%s" % (DIR, key())
+    passed = set()
+    if resume and os.path.exists(passed_file):
+        with open(passed_file) as f:
+            passed = {int(line) for line in f}
+    os.makedirs(DIR + "/failed", exist_ok=True)
+    start = last = time.time()
+    n = failed = skipped = nregions = nheaps = 0
+    seen = {}
+
+    def one(name, base, dtb, cmdline):
+        nonlocal n, failed, nregions, nheaps
+        n += 1
+        log = DIR + "/now.log"
+        bad, judge, remarks = try_tree(dtb, cmdline, log)
+        with open(log, "rb") as f:
+            console = f.read()
+        heaps = console.count(b"\nH heap ") - 1 if b"\nH heap " in console else 0
+        nregions += len(judge.regions)
+        nheaps += heaps
+        for r in judge.regions:
+            for kind, heap in judge.judge(r):
+                seen[(kind, heap)] = seen.get((kind, heap), 0) + 1
+        text = "%s: %d region%s, %d heap%s" % (
+            name, len(judge.regions), "s"[len(judge.regions) == 1:], heaps, "s"[heaps == 1:])
+        if remarks:
+            text += " (tolerated: %s)" % ", ".join(sorted(set(remarks)))
+        print("%s %d - %s" % ("not ok" if bad else "ok", n, text))
+        if not bad:
+            return True
+        failed += 1
+        for k, t in bad:
+            print("# %s: %s" % (k, t))
+        to = DIR + "/failed/" + base
+        shutil.copy(log, to + ".whole.log")
+        shutil.copy(dtb, to + ".whole.dtb")
+        with open(to + ".whole.cmdline", "w") as f:
+            f.write(cmdline + "\n")
+        if os.environ.get("SHRINK", "1") != "0" and failed <= 10:
+            small, boots = shrink(dtb, cmdline, bad[0][0], to)
+            print("# shrunk with %d boots to %s.dtb (.dts, .cmdline, .log)" %
+                  (boots, os.path.relpath(to, ROOT)))
+            for k, t in small:
+                print("# still: %s: %s" % (k, t))
+        return False
+
+    if kept:
+        for base, dtb, cmdline in kept_trees():
+            one("kept " + base, base, dtb, cmdline)
+    dtb = DIR + "/now.dtb"
+    with open(passed_file, "a") as record:
+        for seed in seeds:
+            if seed in passed:
+                skipped += 1
+                continue
+            run(GEN, str(seed), dtb)
+            with open(dtb + ".cmdline") as f:
+                cmdline = f.read().strip()
+            if one("seed %d" % seed, "seed-%d" % seed, dtb, cmdline) and resume:
+                record.write("%d\n" % seed)
+                record.flush()
+            if time.time() - last > 10:
+                last = time.time()
+                print("# %d trees, %d failed, %d s" % (n, failed, last - start))
+            sys.stdout.flush()
+    print("1..%d" % n)
+    if skipped:
+        print("# %d seeds have passed before, with this kernel" % skipped)
+    print("# %d trees with %d regions and %d heaps, %d failed, %.2f s a tree" %
+          (n, nregions, nheaps, failed, (time.time() - start) / max(n, 1)))
+    return failed != 0 or (n == 0 and not skipped)
+
+
+sys.exit(main())
