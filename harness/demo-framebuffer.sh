@@ -21,12 +21,14 @@ export QEMU_AUDIO_DRV=none
 
 "$root/harness/deps.sh" gcc-${cross%-} libc6-dev-armhf-cross python3 qemu-system-arm \
 	device-tree-compiler gcc
+[ -e "$build/arm-vexpress/arch/arm/boot/zImage" ] ||
+	die "there is no kernel for it; run: make kernel TARGET=arm VARIANT=vexpress"
 mkdir -p "$dir"
 rm -f "$dir"/*.png "$dir"/*.log
 if [ ! "$dir/framebuffer" -nt "$demo/framebuffer.c" ]; then
 	${cross}gcc -static -O2 -Wall -Wextra -Werror -o "$dir/framebuffer" "$demo/framebuffer.c"
 fi
-"$demo/../check/initrd.sh" "$dir/demo.cpio" init="$dir/framebuffer" font.txt="$demo/font.txt"
+"$root/harness/check/initrd.sh" "$dir/demo.cpio" init="$dir/framebuffer" font.txt="$demo/font.txt"
 
 # boot NAME DTSI...
 boot() {
