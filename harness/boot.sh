@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # usage: boot.sh [debug|modules|plain]    boot build/um/linux (build/um-debug/linux, ...) with, from
 # the environment:
+#   KERNEL=um-x      build/um-x/linux instead
 #   INITRD=y.cpio    initial file system; its /init is run
 #   DTB=x.dtb        flattened device tree, may be left out
 #   APPEND="..."     more kernel parameters
@@ -17,6 +18,7 @@ debug) linux=$build/um-debug/linux what="make kernel TARGET=um DEBUG=1" ;;
 modules|plain) linux=$build/um-$1/linux what="harness/kernel.sh um $1" ;;
 *) die "the argument can only be: debug, modules or plain" ;;
 esac
+[ -z "${KERNEL:-}" ] || linux=$build/$KERNEL/linux what="harness/kernel.sh ${KERNEL/-/ }"
 INITRD=${INITRD:-} DTB=${DTB:-} APPEND=${APPEND:-} MEM=${MEM:-512M}
 interactive=
 [ ! -t 0 ] || interactive=1

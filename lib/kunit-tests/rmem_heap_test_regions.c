@@ -87,6 +87,7 @@ static void regions_expected(struct kunit *test)
 	const struct rmem_heap *heap = test->param_value;
 	const char *kind, *exported_by, *reason;
 
+	rmem_test_needs_pool(test, heap->of_node);
 	KUNIT_ASSERT_EQ_MSG(test, 0, of_property_read_string_index(heap->of_node, "test,expect",
 								   0, &kind),
 			    "%s: say in test,expect what must become of it", heap->name);

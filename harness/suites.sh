@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0
+# The suites on User-Mode Linux, and how they are counted: source it after lib.sh. With KERNEL
+# in the environment they run on build/$KERNEL instead of the kernel they are for.
+
+logs=${logs:-$build/test}
+tree=$build/tree
+suites=rmem_heap_regions,rmem_heap_judge,rmem_heap_policy,rmem_heap_lookup
+suites+=,rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_cpu
+suites+=,rmem_heap_carveout,rmem_heap_export,rmem_failing_alloc,rmem_failing_map
+passed=0 failed=0 skipped=0
+mkdir -p "$logs"
+
+# Skips that are expected, with the reason. Any other is a failure.
+known_skips() {
+	# The selftest's import through vgem: there is no DRM in this kernel, and vgem 7.3
+	# does not map what it imports anyway. Our own consumers import instead.
+	#
+	# 32-bit ARM without large addresses has no swiotlb, so no restricted pools.
+	grep -vE 'Could not open vgem|no restricted pools without swiotlb'
+}
+
+# count LOG: adds up the TAP lines of a log; those of subtests count, their sums do not
+count() {
+	local ok bad skip odd
+	# A line with subtests before it repeats them: KUnit indents by four.
+	awk '
+	{ match($0, /^ */); depth = RLENGTH }
+	/^ *(not )?ok [0-9]+/ {
+		if (depth < deepest) { deepest = depth; if ($0 !~ /SKIP/) next }
+		deepest = depth
+		print
+	}
+	/^ *(# Subtest|KTAP version)/ { deepest = depth }
+	' "$1" >"$1.tap"
+	skip=$(grep -cE '^ *ok .*# *SKIP' "$1.tap" || true)
+	ok=$(($(grep -cE '^ *ok ' "$1.tap" || true) - skip))
+	bad=$(grep -cE '^ *not ok ' "$1.tap" || true)
+	odd=$(grep -E '^ *ok .*# *SKIP' "$1.tap" | known_skips | grep -c . || true)
+	passed=$((passed + ok)) failed=$((failed + bad + odd)) skipped=$((skipped + skip - odd))
+	grep -E '^ *not ok ' "$1.tap" | head -n 20 || true
+	[ "$odd" = 0 ] || { echo "skipped for no known reason:"; grep -E '# *SKIP' "$1.tap" | known_skips; }
+	say "  $ok passed, $((bad + odd)) failed, $((skip - odd)) skipped"
+}
+
+# What the repository holds: results of other contents are worth nothing.
+contents() {
+	(cd "$root" && find . \( -name .git -o -path ./build \) -prune -o -type f -print0 |
+		sort -z | xargs -0 sha1sum) | sha1sum | cut -d ' ' -f 1
+}
+
+# With `resume` set to a folder, a case that has passed is not run again.
+before() { # NAME: true if it has passed, and is counted
+	local p f s
+	slug=$(tr -c 'a-zA-Z0-9\n' - <<<"$1")
+	started=$SECONDS
+	say "$1"
+	[ -n "${resume:-}" ] && [ -e "$resume/$slug" ] || return
+	read -r p f s <"$resume/$slug"
+	passed=$((passed + p)) skipped=$((skipped + s))
+	say "  $p passed, 0 failed, $s skipped (earlier; rm -r ${resume#"$root/"} to run all again)"
+}
+after() { # PASSED FAILED SKIPPED before the case
+	[ -n "${resume:-}" ] && [ "$failed" = "$2" ] || return 0
+	mkdir -p "$resume"
+	echo "$((passed - $1)) 0 $((skipped - $3))" >"$resume/$slug"
+	took=$((SECONDS - started))
+	[ "$took" -lt 30 ] || say "  $took s"
+}
+
+# A case with no TAP of its own: its command's exit status
+one() { # NAME COMMAND...
+	local name=$1 log sums="$passed $failed $skipped"
+	shift
+	before "$name" && return
+	log=$logs/$slug.log
+	if "$@" >"$log" 2>&1 </dev/null; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not ok - $name (${log#"$root/"}):"
+		tail -n 25 "$log"
+	fi
+	after $sums
+}
+
+# A suite that prints TAP; one that prints none, or fails without saying where, failed
+suite() { # NAME COMMAND...
+	local name=$1 log rc=0 sums="$passed $failed $skipped"
+	local before=$((passed + failed + skipped)) bad=$failed
+	shift
+	before "$name" && return
+	log=$logs/$slug.log
+	"$@" >"$log" 2>&1 </dev/null || rc=$?
+	count "$log"
+	if [ $((passed + failed + skipped)) = "$before" ] ||
+	   { [ $rc != 0 ] && [ "$bad" = "$failed" ]; }; then
+		failed=$((failed + 1))
+		echo "not ok - $name ended with status $rc (${log#"$root/"}):"
+		tail -n 25 "$log"
+	fi
+	after $sums
+}
+
+dtb() { dtc -q -I dts -O dtb -o "$logs/$2.dtb" "$1"; }
+
+# kunit NAME VARIANT DTB FILTER [PARAMETER...]
+kunit() {
+	local variant=$2 dtb=$3 filter=$4 log console
+	console=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$1").log
+	suite "$1" kunit_boot "$variant" "$dtb" "$filter" "${@:5}"
+	one "$1: no report" "$root/harness/reports.sh" "$console"
+}
+kunit_boot() {
+	local variant=$1 dtb=$2 filter=$3 arg
+	shift 3
+	local args=()
+	for arg; do args+=(--kernel_args "$arg"); done
+	"$tree/tools/testing/kunit/kunit.py" exec \
+		--build_dir="$build/${KERNEL:-um${variant:+-$variant}}" \
+		--raw_output=all --timeout=600 ${dtb:+--kernel_args "dtb=$dtb"} "${args[@]}" "$filter"
+}
+
+# On the debug kernel the suites are run from userspace: failures can be injected there,
+# and leaks looked for.
+kunit_debug() { # NAME DTB SUITES [PARAMETER...]
+	local log
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$1").log
+	suite "$1" env MEM=1G DTB="$2" INITRD="$logs/kunit.cpio" TIMEOUT=900 \
+		APPEND="kunit.enable=1 kunit.autorun=0 suites=$3 ${*:4}" "$root/harness/boot.sh" debug
+	one "$1: no report, no leak" "$root/harness/reports.sh" "$log"
+	one "$1: got to its end" grep -q '^kunit-init: looked for leaks' "$log"
+}
+
+# As an integrator does: the suites in a kernel that kunit.py configures and builds
+kunit_run() {
+	"$tree/tools/testing/kunit/kunit.py" run --build_dir="$build/kunit" \
+		--kunitconfig=lib/kunit-tests --raw_output=all --jobs="$(nproc)" \
+		--kernel_args "dtb=$logs/test.dtb" --kernel_args "$export_arg" 'rmem_heap_*'
+}
+
+# The kernel's own selftest on every CPU-visible heap
+selftest() { # VARIANT
+	local console=$logs/selftest${1:+-$1}.log
+	MEM=1G DTB=$build/run/run.dtb INITRD=$logs/selftest.cpio TIMEOUT=600 \
+		APPEND="rmem_heap.export=fpga@1c000000" \
+		"$root/harness/boot.sh" $1 2>&1 | tee "$console"
+	grep -q '^selftest: exit 0' "$console" && "$root/harness/reports.sh" "$console"
+}
+
+# The tool, each command and each error; then what a boot shows it. `plain`: on a kernel
+# without our code
+tool() { # [debug|plain]
+	local log=$logs/tool${1:+-$1}.console append="rmem_heap.export=fpga@1c000000"
+	[ "${1:-}" != plain ] || append="plain=1 heap=default_cma_region"
+	make -s -C "$tree/tools/dma/rmem-heap" OUTPUT="$logs" CFLAGS="-O2 -Wall -Wextra -Werror -static"
+	gcc -static -O2 -Wall -Wextra -Werror -o "$logs/tool-init" "$root/harness/check/tool-init.c"
+	dtc -q -i "$root/harness/dts" -I dts -O dtb -o "$logs/tool.dtb" \
+		"$root/harness/dts/$([ "${1:-}" = plain ] && echo other || echo tool).dts"
+	"$root/harness/check/initrd.sh" "$logs/tool.cpio" init="$logs/tool-init" \
+		rmem-heap="$logs/rmem-heap"
+	MEM=1G DTB="$logs/tool.dtb" INITRD="$logs/tool.cpio" TIMEOUT=300 \
+		APPEND="$append dma_heap.mem_accounting=1" "$root/harness/boot.sh" ${1:-} 2>&1 | tee "$log"
+	grep -q '^1\.\.[1-9]' "$log" && "$root/harness/reports.sh" "$log"
+}
+
+# What is installed, where
+tool_install() {
+	local to=$logs/installed
+	rm -rf "$to"
+	make -s -C "$tree/tools/dma/rmem-heap" OUTPUT="$logs" DESTDIR="$to" install
+	[ -x "$to/usr/bin/rmem-heap" ] && [ -f "$to/usr/share/man/man1/rmem-heap.1" ] &&
+		bash -n "$to/usr/share/bash-completion/completions/rmem-heap"
+}
+
+# User mappings with whatever entries the architecture has. The heaps with a plus give
+# buffers that are aligned for large ones.
+mappings() { # um|arm64
+	local heaps=+bank@5c000000,video@50000000,+vram@54000000,guest@58000000
+	local out=$logs/map-$1 cross= log=$logs/mappings-$1.log boot=("$root/harness/boot.sh") large=
+	[ "$1" = um ] || { cross=aarch64-linux-gnu- large=1 boot=("$root/harness/qemu.sh" "$1"); }
+	mkdir -p "$out"
+	make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$out" CROSS_COMPILE="$cross" \
+		"$out/rmem-heap-map"
+	"$root/harness/check/initrd.sh" "$out.cpio" init="$out/rmem-heap-map"
+	dtc -q -I dts -O dtb -o "$logs/bench.dtb" "$root/harness/dts/bench.dts"
+	APPEND="heaps=$heaps large=$large" MEM=2G DTB="$logs/bench.dtb" DTSI="$root/harness/dts/bench-regions.dtsi" TIMEOUT=120 \
+		INITRD="$out.cpio" "${boot[@]}" 2>&1 | tee "$log"
+	grep -q '^1\.\.[1-9]' "$log" && "$root/harness/reports.sh" "$log"
+}
+
+# The debug kernel with two processors. Bringing up the second one is itself reported in
+# 7.3.4, before anything else has run.
+kunit_smp() { # NAME DTB SUITES [PARAMETER...]
+	local log
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$1").log
+	suite "$1" env MEM=1G DTB="$2" INITRD="$logs/kunit.cpio" TIMEOUT=900 \
+		APPEND="ncpus=2 kunit.enable=1 kunit.autorun=0 suites=$3 ${*:4}" \
+		"$root/harness/boot.sh" debug
+	sed -i '/^smp: Bringing up secondary/,/^smp: Brought up/d' "$log"
+	one "$1: no report, no leak" "$root/harness/reports.sh" "$log"
+	one "$1: got to its end" grep -q '^kunit-init: looked for leaks' "$log"
+}
+
+# What the suites need: device trees, initial file systems
+prepare() {
+	local n
+
+	cd "$root"
+	"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3
+	dtb lib/kunit-tests/rmem_heap_test.dts test
+	dtb lib/kunit-tests/rmem_heap_hostile.dts hostile
+	sed -i -f lib/kunit-tests/rmem_heap_hostile.sed "$logs/hostile.dtb"
+	for n in 64 140; do
+		harness/dts-gen/many.sh $n >"$logs/many$n.dts"
+		dtb "$logs/many$n.dts" many$n
+	done
+
+	gcc -static -O2 -Wall -Wextra -Werror -o "$logs/kunit-init" harness/check/kunit-init.c
+	harness/check/initrd.sh "$logs/kunit.cpio" init="$logs/kunit-init"
+	harness/check/selftest.sh
+	harness/check/initrd.sh "$logs/selftest.cpio" init=build/selftest/init \
+		selftest=build/selftest/dmabuf-heap
+}
