@@ -26,6 +26,9 @@ help:
 	@echo 'make test-all             all the tests'
 	@echo 'make bench                measure beside mainline, print each target'
 	@echo '      DOC=1                 and update README.md and Documentation'
+	@echo 'make coverage             which lines and branches the tests reach, in HTML'
+	@echo 'make demo-framebuffer     heap buffers on the screen of an emulated board'
+	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
 	@echo 'make clean                remove what was built, keep the kernel source'
 	@echo 'make distclean            remove build/'
 
@@ -51,6 +54,18 @@ test-all:
 bench:
 	@exec harness/bench.sh $(if $(filter-out 0,$(DOC)),doc)
 
+coverage:
+	@exec harness/coverage.sh
+
+demo-framebuffer: TARGET = arm
+demo-framebuffer: VARIANT = vexpress
+demo-framebuffer: kernel
+	@exec harness/demo-framebuffer.sh
+
+demo-restricted: TARGET = arm64
+demo-restricted: kernel
+	@exec harness/demo-restricted.sh
+
 clean:
 	@for f in build/* build/.[!.]*; do \
 		case $$f in build/cache|build/src|build/apt) ;; *) rm -rf "$$f" ;; esac; \
@@ -59,5 +74,6 @@ clean:
 distclean:
 	rm -rf build
 
-.PHONY: help tree kernel boot run test test-all bench clean distclean
+.PHONY: help tree kernel boot run test test-all bench coverage demo-framebuffer \
+	demo-restricted clean distclean
 .DEFAULT_GOAL := help

@@ -73,6 +73,8 @@ if [ -n "$DTSI" ] || [ "$kernel" = arm-vexpress ]; then
 	args+=(-dtb "$dir/all.dtb")
 fi
 
+# A board with sound would look for a card.
+export QEMU_AUDIO_DRV=none
 rc=0
 timeout -k 5 "$TIMEOUT" "$qemu" "${machine[@]}" "${args[@]}" "$@" </dev/null &
 pid=$!

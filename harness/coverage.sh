@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: coverage.sh [report]    which lines and branches of kernel/dma/rmem_heap*.c are run by
+# the tests on User-Mode Linux; `report`: from what earlier runs have counted
+#
+# The report is build/coverage/html/index.html. Each function that is not run whole is
+# listed, with the reason that harness/coverage.reasons has for it; one without a reason is
+# an error, and so is less than 95 percent of lines or 90 of branches.
+. "$(dirname "$0")/lib.sh"
+logs=$build/coverage
+. "$(dirname "$0")/suites.sh"
+
+objects=$build/um-coverage/kernel/dma
+cd "$root"
+"$root/harness/deps.sh" gcc lcov libjson-perl python3
+
+# From userspace, as on the debug kernel: where failures can be injected
+inside() { # NAME DTB SUITES [PARAMETER...]
+	suite "$1" env MEM=1G DTB="$2" INITRD="$logs/kunit.cpio" TIMEOUT=900 \
+		APPEND="kunit.enable=1 kunit.autorun=0 suites=$3 ${*:4}" "$root/harness/boot.sh"
+}
+
+if [ "${1:-}" != report ]; then
+	say "the kernel"
+	harness/tree.sh
+	harness/kernel.sh um coverage
+	export KERNEL=um-coverage
+	prepare
+	find "$build/um-coverage" -name '*.gcda' -delete
+
+	inside "KUnit" "$logs/test.dtb" "$suites" "$export_arg"
+	inside "KUnit, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
+	inside "KUnit, 140 regions" "$logs/many140.dtb" rmem_heap_regions
+	inside "KUnit, two processors" "$logs/test.dtb" \
+		rmem_heap_alloc,rmem_heap_consistency,rmem_heap_carveout,rmem_heap_export \
+		"ncpus=2 seccomp=on $export_arg"
+	suite "make run" harness/run-tap.sh
+	suite "boots of odd kinds" harness/boots.sh
+	suite "user mappings" mappings um
+	suite "the tool" tool
+	[ ! -x harness/hostile.sh ] || suite "generated trees" harness/hostile.sh fixed
+	[ ! -x harness/failing.sh ] || suite "failing memory" harness/failing.sh
+	[ ! -x harness/fuzz.sh ] || suite "fuzzing" harness/fuzz.sh 60
+	unset KERNEL
+fi
+
+say "the report"
+[ -e "$objects/rmem_heap.gcda" ] || die "nothing has been counted: the kernel did not end by itself"
+rc="--rc lcov_branch_coverage=1 --rc genhtml_branch_coverage=1"
+lcov $rc -q -c -d "$objects" -b "$build/um-coverage" -o "$logs/all.info" >"$logs/lcov.log" 2>&1 ||
+	die "lcov failed; see ${logs#"$root/"}/lcov.log"
+lcov $rc -q -e "$logs/all.info" '*/kernel/dma/rmem_heap*' -o "$logs/ours.info" >>"$logs/lcov.log" 2>&1
+genhtml $rc -q -o "$logs/html" -p "$build/tree" "$logs/ours.info" >>"$logs/lcov.log" 2>&1 ||
+	die "genhtml failed; see ${logs#"$root/"}/lcov.log"
+rc=0
+harness/coverage.py "$logs/ours.info" harness/coverage.reasons | tee "$logs/report.tap" || rc=1
+say "the pages are in ${logs#"$root/"}/html/index.html"
+[ "$failed" = 0 ] || rc=1
+exit $rc
