@@ -1,0 +1,172 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: demo-restricted.sh    a disk whose DMA goes through a restricted pool that is a heap as
+# well, in QEMU: over MMIO and over PCI. Prints TAP.
+#
+# The disk must work beside heap buffers; with the pool exhausted by them it may wait or
+# fail, but nothing may be corrupted; and it must recover. Three witnesses: the program in
+# the machine compares all data, a checker in the kernel looks at all DMA addresses, and
+# QEMU is asked for what the disk has seen. Each is shown to object as well, where it must.
+# Afterwards the file system in the image is checked from here.
+. "$(dirname "$0")/lib.sh"
+
+dir=$build/demo-restricted
+heap=disk@50000000 pool=0x50000000 pool_end=0x51000000
+files=(data data2 beside direct synced churn0 churn1)	# as in demo/restricted.c
+step=12345 len=$((4 << 20))
+cross=aarch64-linux-gnu-
+n=0 bad=0
+
+cd "$root"
+"$root/harness/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm \
+	device-tree-compiler e2fsprogs python3
+mkdir -p "$dir"
+witness=
+tmp=$(mktemp -d /tmp/demo.XXXXXX)	# a socket's path must be short
+trap '[ -z "$witness" ] || kill "$witness" 2>/dev/null; rm -rf "$tmp"' EXIT
+[ -n "${NO_BUILD:-}" ] || make -s kernel TARGET=arm64
+
+result() { # STATUS NAME
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - $2"
+	fi
+}
+
+# check NAME COMMAND...: it succeeds
+check() {
+	local name=$1 rc=0
+	shift
+	"$@" >"$dir/check.log" 2>&1 </dev/null || rc=1
+	result $rc "$name"
+	[ $rc = 0 ] || sed 's/^/# /' "$dir/check.log" | head -n 20
+}
+
+# What file number $1 must hold
+part() { tail -c +$(($1 * step + 1)) "$dir/reference" | head -c "$len" || true; }
+
+# image FILE: a disk with the first two files
+image() {
+	local i
+	rm -rf "$dir/root" "$1"
+	mkdir "$dir/root"
+	for i in 0 1; do
+		part $i >"$dir/root/${files[i]}"
+	done
+	mke2fs -q -t ext4 -d "$dir/root" "$1" 64M
+}
+
+# boot NAME TREE DEVICE ENVIRONMENT...: with the disk in NAME.img
+boot() {
+	local name=$1 tree=$2 device=$3
+	shift 3
+	console=$dir/$name.log
+	{
+		cat "$root/harness/dts/restricted.dtsi"
+		echo "$tree"
+	} >"$dir/$name.dtsi"
+	python3 "$root/harness/demo/restricted-qmp.py" "$tmp/qmp" disk "$pool" "$pool_end" \
+		>"$dir/$name.witness" 2>&1 </dev/null &
+	witness=$!
+	say "$name: booting"
+	MEM=1G SMP=2 TIMEOUT=300 DTSI=$dir/$name.dtsi INITRD=$dir/demo.cpio \
+	APPEND="rmem_heap_dma_check.on=1 $*" "$root/harness/qemu.sh" arm64 \
+		-drive "if=none,id=hd,format=raw,file=$dir/$name.img" \
+		-device "$device,id=disk,drive=hd,iommu_platform=on,indirect_desc=off" \
+		-global virtio-mmio.force-legacy=false \
+		-qmp "unix:$tmp/qmp,server=on,wait=off" 2>&1 </dev/null |
+		tr -d '\r' | tee "$console" | sed -un "s/^demo: \|^ok - /$self: $name: /p" || true
+	kill "$witness" 2>/dev/null || true
+	wait "$witness" || true
+	witness=
+}
+
+# The names of the cases, which must all be there
+cases=(
+	"the disk's pool is the region of the heap"
+	"reads are right and go through the pool"
+	"reads are right beside heap buffers"
+	"writes are right beside heap buffers"
+	"I/O is right while the pool is exhausted and freed, over and over"
+	"exhausted: I/O waits or fails"
+	"exhausted: heap buffers keep what is in them"
+	"freed: what waited completes and is right"
+	"freed: the disk works and every file is right"
+	"nothing of the pool is lost"
+	"every DMA address is in the pool"
+)
+
+witnessed() { # NAME REGEX
+	cat "$dir/$1.witness"
+	grep -qE "^witness: [1-9][0-9]* samples, [1-9][0-9]* addresses .*, $2 outside$" \
+		"$dir/$1.witness"
+}
+
+files_right() { # IMAGE
+	local i rc=0
+	for i in "${!files[@]}"; do
+		rm -f "$dir/dumped"
+		debugfs -R "dump /${files[i]} $dir/dumped" "$1"
+		cmp <(part "$i") "$dir/dumped" || rc=1
+	done
+	return $rc
+}
+
+demo() { # NAME TREE DEVICE
+	local name=$1 case rc detail
+	image "$dir/$name.img"
+	boot "$name" "$2" "$3" "heap=$heap"
+	for case in "${cases[@]}"; do
+		detail=$(grep -F "ok - $case (" "$console" | head -n 1 || true)
+		rc=1
+		[[ $detail != "ok - "* ]] || rc=0
+		result $rc "$name: $case${detail#*"$case"}"
+	done
+	check "$name: the program came to its end" grep -qx 'demo: done' "$console"
+	check "$name: QEMU saw no address outside the pool ($(tail -n 1 "$dir/$name.witness"))" \
+		witnessed "$name" 0
+	check "$name: no report" "$root/harness/reports.sh" "$console"
+	check "$name: e2fsck finds nothing" e2fsck -fn "$dir/$name.img"
+	check "$name: the files in the image are right" files_right "$dir/$name.img"
+}
+
+looked() { # REGEX
+	grep '^look:' "$console"
+	grep -qE "^look: $1$" "$console"
+}
+
+say "the program, the device trees and the disks"
+head -c $((len + ${#files[@]} * step + 5 * 4096)) /dev/urandom >"$dir/reference"
+"${cross}gcc" -static -O2 -Wall -Wextra -Werror -o "$dir/restricted" \
+	"$root/harness/demo/restricted.c"
+"$root/harness/check/initrd.sh" "$dir/demo.cpio" init="$dir/restricted" data="$dir/reference"
+
+mmio='&{/virtio_mmio@a003e00} { memory-region = <&disk_pool>; };'
+pci='&{/pcie@10000000} { memory-region = <&disk_pool>; };'
+demo mmio "$mmio" virtio-blk-device
+demo pci "$pci" virtio-blk-pci,disable-legacy=on
+
+# The witnesses object where something is wrong: a byte on the disk, a pool that is
+# compared with in the wrong place, a disk without a pool.
+image "$dir/wrong-byte.img"
+offset=$(LC_ALL=C grep -obUaP "$(part 0 | tail -c 16 | od -An -tx1 | tr -d '\n' |
+	sed 's/ /\\x/g')" "$dir/wrong-byte.img" | head -n 1 | cut -d: -f1)
+printf '\xff\x00' | dd of="$dir/wrong-byte.img" bs=1 seek="${offset:?}" conv=notrunc status=none
+boot wrong-byte "$mmio" virtio-blk-device look=1
+check "a wrong byte on the disk is seen" looked "data=wrong mappings=[1-9][0-9]* outside=0"
+image "$dir/shifted.img"
+boot shifted "$mmio" virtio-blk-device look=1 rmem_heap_dma_check.shift=0x1000000
+check "a pool elsewhere: the checker sees addresses outside" \
+	looked "data=right mappings=[1-9][0-9]* outside=[1-9][0-9]*"
+image "$dir/no-pool.img"
+boot no-pool "" virtio-blk-device look=1
+check "no pool: the checker sees addresses outside" \
+	looked "data=right mappings=[1-9][0-9]* outside=[1-9][0-9]*"
+check "no pool: QEMU sees addresses outside" witnessed no-pool "[1-9][0-9]*"
+
+rm -f "$dir"/*.img
+echo "1..$n"
+exit $((bad != 0))
