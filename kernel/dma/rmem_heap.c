@@ -28,8 +28,8 @@
 #include <linux/ioport.h>
 #include <linux/kernel.h>
 #include <linux/limits.h>
-#include <linux/log2.h>
 #include <linux/libfdt.h>
+#include <linux/log2.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -66,7 +66,7 @@ static const char * const rmem_verdict_names[] = {
 	[RMEM_REFUSED] = "refused",
 };
 
-const char * const rmem_memory_names[] = {
+static const char * const rmem_memory_names[] = {
 	[RMEM_LINEAR] = "linear",
 	[RMEM_WC] = "wc",
 	[RMEM_DEVICE_ONLY] = "device-only",
@@ -80,7 +80,7 @@ const char * const rmem_memory_names[] = {
  */
 const char *rmem_heap_kind(const struct rmem_heap *heap)
 {
-	if (heap->verdict == RMEM_FREE || heap->exported_by)
+	if (heap->verdict == RMEM_FREE || rmem_heap_exported(heap))
 		return rmem_mode_names[heap->mode];
 	return rmem_verdict_names[heap->verdict];
 }
@@ -1151,7 +1151,7 @@ bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
 		/* Its memory may not be what it seems, or the name is somebody else's. */
 		if (heap->verdict == RMEM_REFUSED)
 			return !alias || !rmem_heap_name_problem(heap->name);
-		return heap->held_back || (heap->exported_by && !alias);
+		return heap->held_back || (rmem_heap_exported(heap) && !alias);
 	}
 	return false;
 }

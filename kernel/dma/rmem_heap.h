@@ -6,6 +6,7 @@
  * rmem_heap_pool.c      the allocators behind the regions, one struct rmem_pool each
  * rmem_heap_carveout.c  the one that is ours: a pool that is always clear
  * rmem_heap_buf.c       the dma-buf exporter, the same for all of them
+ * rmem_heap_sysfs.c     the regions in sysfs
  */
 #ifndef _KERNEL_DMA_RMEM_HEAP_H
 #define _KERNEL_DMA_RMEM_HEAP_H
@@ -226,9 +227,7 @@ enum rmem_match {
 	RMEM_MATCH_HOLD,
 };
 
-/* What the kind of a region, and its memory, are called */
 const char *rmem_heap_kind(const struct rmem_heap *heap);
-extern const char * const rmem_memory_names[];
 
 /* rmem_heap_sysfs.c */
 int rmem_heap_add_device(struct rmem_heap *heap);
