@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # usage: restricted-qmp.py SOCKET DEVICE START END    what QEMU's virtio disk DEVICE sees of its
 # queues, asked through QMP again and again with the machine stopped: the addresses of the
-# rings and of every descriptor in them. Ends when it is killed, and prints
+# rings, and of every descriptor in them, which stay there when they are done with. Ends when it is killed, and prints
 #	witness: SAMPLES samples, ADDRESSES addresses in descriptors, DIFFERENT of them
 #	different, OUTSIDE outside
 # after one line for each of the first that are outside START to END.
-import json, signal, socket, sys, time
+import json, signal, socket, struct, sys, time
 
 path, device, start, end = sys.argv[1], sys.argv[2], int(sys.argv[3], 0), int(sys.argv[4], 0)
 
@@ -59,14 +59,14 @@ def sample():
         look(f"queue {queue}, descriptors", q["vring-desc"], 16 * num)
         look(f"queue {queue}, available", q["vring-avail"], 6 + 2 * num)
         look(f"queue {queue}, used", q["vring-used"], 6 + 8 * num)
-        for index in range(num):
-            e = ask("x-query-virtio-queue-element", path=backend, queue=queue, index=index)
-            for desc in e["descs"] if e else ():
+        ask("pmemsave", val=q["vring-desc"], size=16 * num, filename=path + ".ring")
+        with open(path + ".ring", "rb") as ring:
+            for addr, length, flags, following in struct.iter_unpack("<QIHH", ring.read()):
                 # One that was never filled in is all zeros.
-                if desc["addr"] or desc["len"]:
+                if addr or length:
                     addresses += 1
-                    seen.add((desc["addr"], desc["len"]))
-                    look(f"queue {queue}", desc["addr"], desc["len"])
+                    seen.add((addr, length))
+                    look(f"queue {queue}", addr, length)
     return found
 
 def finish(*_):
@@ -89,6 +89,6 @@ while True:
                 samples += sample()
             finally:
                 ask("cont")
-            time.sleep(0.2)
+            time.sleep(0.1)
     except (OSError, Gone):
         time.sleep(0.1)

@@ -58,7 +58,7 @@ static void result(bool ok, const char *name, const char *fmt, ...)
 static void end(const char *why)
 {
 	if (why)
-		printf("not ok - %s (%s)\n", why, strerror(errno));
+		printf("not ok - %s (the end: %s)\n", why, strerror(errno));
 	else
 		printf("demo: done\n");
 	fflush(stdout);
@@ -576,6 +576,8 @@ int main(void)
 		       ret == RIGHT ? "right" : ret == WRONG ? "wrong" : "error", c.mappings,
 		       c.outside);
 		umount("/mnt");
+		/* QEMU is asked as well, from time to time. */
+		sleep(1);
 		end(NULL);
 	}
 
