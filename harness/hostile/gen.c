@@ -362,7 +362,7 @@ static void put_odd_reg(struct region *r, enum mode mode)
 		base = 0;
 		break;
 	case 14:
-		base = rnd(6) * MIB;
+		base = rnd(24) * 512 * KIB;
 		break;
 	case 15:
 		base = RAM - (1 + rnd(16)) * 4 * MIB;
@@ -698,7 +698,7 @@ static void generate(uint64_t seed, const char *out)
 		check(fdt_add_reservemap_entry(fdt, MIDDLE + rnd(90) * 4 * MIB, size),
 		      "reservation");
 		if (style != CLEAN && percent(30))
-			check(fdt_add_reservemap_entry(fdt, 2 * RAM, 0), "reservation");
+			check(fdt_add_reservemap_entry(fdt, 2 * RAM, 1), "reservation");
 	}
 	check(fdt_finish_reservemap(fdt), "reservations");
 	check(fdt_begin_node(fdt, ""), "root");
