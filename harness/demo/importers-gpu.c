@@ -17,7 +17,6 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -168,16 +167,20 @@ static void find_screen(void)
 /* What the host says to what it sees: true if it is the picture */
 static bool seen(const char *name, unsigned int seed)
 {
-	struct pollfd pfd = { .fd = port, .events = POLLIN };
+	unsigned int tries;
 	char answer = 0;
 
 	printf("screen: %s %u %u %u\n", name, mode.hdisplay, mode.vdisplay, seed);
 	fflush(stdout);
-	if (poll(&pfd, 1, 60000) != 1 || read(port, &answer, 1) != 1) {
-		errno = ETIMEDOUT;
-		fail("nobody looks at the screen");
+	/* As long as nobody is at the other end there is nothing to wait for: ask again. */
+	for (tries = 0; tries < 2000; tries++) {
+		if (read(port, &answer, 1) == 1)
+			return answer == 'y';
+		usleep(50000);
 	}
-	return answer == 'y';
+	errno = ETIMEDOUT;
+	fail("nobody looks at the screen");
+	return false;
 }
 
 static unsigned int framebuffer(unsigned int handle, unsigned int pitch)
@@ -306,6 +309,22 @@ static void import(const char *name, unsigned int seed, bool blob)
 		check(used(name) == before, "virtio-gpu: %s has its memory back", name);
 }
 
+/* Its first number is that of the virtio device. It comes when the host tells of it. */
+static void open_port(void)
+{
+	unsigned int tries;
+	char path[32];
+
+	for (tries = 0; tries < 100; tries++) {
+		snprintf(path, sizeof(path), "/dev/vport%up1", tries % 4);
+		port = open(path, O_RDWR | O_CLOEXEC);
+		if (port >= 0)
+			return;
+		usleep(50000);
+	}
+	fail("virtio serial port");
+}
+
 int main(void)
 {
 	const char *want = getenv("blob"), *spoil = getenv("break");
@@ -317,9 +336,7 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sys", "/sys", "sysfs", 0, NULL);
 	spoilt = spoil && !strcmp(spoil, "screen");
-	port = open("/dev/vport0p1", O_RDWR | O_CLOEXEC);
-	if (port < 0)
-		fail("/dev/vport0p1");
+	open_port();
 
 	find_screen();
 	own_buffer(3);
