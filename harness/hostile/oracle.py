@@ -405,7 +405,7 @@ class Oracle:
     def area_over_boot(self):
         """A pool where boot has put the kernel, the initial file system or this tree"""
         return any(r.is_static and not r.disabled and (r.base < FREE or r.end > FREE_END) and
-                   r.base < RAM and (r.reusable or r.no_map or r.pools or r.others)
+                   r.base < RAM and (r.reusable or r.no_map and b"restricted-dma-pool" in r.pools)
                    for r in self.regions)
 
     def nameless(self):
