@@ -185,14 +185,14 @@ static uint64_t any(void)
 }
 
 /* 0 to n - 1 */
-static uint64_t upto(uint64_t n)
+static uint64_t below(uint64_t n)
 {
 	return any() % n;
 }
 
 static bool chance(unsigned int percent)
 {
-	return upto(100) < percent;
+	return below(100) < percent;
 }
 
 static __attribute__((format(printf, 1, 2))) void violation(const char *fmt, ...)
@@ -231,10 +231,12 @@ static bool word_fits(uint64_t word, uint32_t id, uint64_t index)
 	return true;
 }
 
-static void on_fault(int sig)
+static void on_fault(int sig, siginfo_t *info, void *context)
 {
+	(void)context;
 	if (guarded)
 		siglongjmp(back, sig);
+	violation("signal %d where none can be, address %p", sig, info->si_addr);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -295,7 +297,7 @@ static bool check_page(const char *addr, const struct place *place)
 
 static void write_page(char *addr, const struct place *place)
 {
-	unsigned int from = chance(50) ? 0 : upto(WORDS), n = chance(50) ? WORDS - from : 1, i;
+	unsigned int from = chance(50) ? 0 : below(WORDS), n = chance(50) ? WORDS - from : 1, i;
 	uint64_t at = (uint64_t)place->page * WORDS + from;
 	uint64_t words[WORDS];
 	uint8_t last = any();
@@ -343,18 +345,18 @@ static unsigned long find_run(unsigned long *page, unsigned long most)
 	unsigned long at;
 
 	while (tries--) {
-		at = (me->recent[upto(RECENT)] + upto(chance(50) ? 1 : 64)) % ARENA_PAGES;
+		at = (me->recent[below(RECENT)] + below(chance(50) ? 1 : 64)) % ARENA_PAGES;
 		if (!me->model[at].id)
 			continue;
 		*page = at;
-		return run_length(at, 1 + upto(most));
+		return run_length(at, 1 + below(most));
 	}
 	return 0;
 }
 
 static struct slot *find_slot(bool used)
 {
-	unsigned int i, from = upto(SLOTS);
+	unsigned int i, from = below(SLOTS);
 
 	for (i = 0; i < SLOTS; i++) {
 		struct slot *slot = &me->slots[(from + i) % SLOTS];
@@ -418,16 +420,16 @@ static int alloc_from(const struct heap *heap, uint64_t len, int fd_flags)
 
 static uint64_t any_size(const struct heap *heap)
 {
-	unsigned int kind = upto(100);
+	unsigned int kind = below(100);
 
 	if (kind < 60)
-		return 1 + upto(16 * PAGE);
+		return 1 + below(16 * PAGE);
 	if (kind < 80)
-		return 1 + upto(256 * KIB);
+		return 1 + below(256 * KIB);
 	if (kind < 93)
-		return 1 + upto(2 * MIB);
+		return 1 + below(2 * MIB);
 	if (kind < 97)
-		return 1 + upto(heap->size);
+		return 1 + below(heap->size);
 	return heap->size;
 }
 
@@ -457,8 +459,8 @@ static void check_new(const struct slot *slot)
 static int op_alloc(void)
 {
 	static const int modes[] = { O_RDWR, O_RDWR, O_RDWR, O_RDWR, O_RDWR, O_RDONLY, O_WRONLY };
-	unsigned int h = upto(nr_heaps);
-	int mode = modes[upto(ARRAY_SIZE(modes))];
+	unsigned int h = below(nr_heaps);
+	int mode = modes[below(ARRAY_SIZE(modes))];
 	uint64_t len = any_size(&heaps[h]);
 	struct slot slot = {
 		.id = __atomic_fetch_add(&shared->next_id, 1, __ATOMIC_RELAXED),
@@ -487,18 +489,18 @@ static int op_alloc_wrong(void)
 	static const uint64_t sizes[] = { 0, 1ULL << 63, ~0ULL, ~0ULL - 4094, (1ULL << 63) + 4097,
 					  1ULL << 40, INT64_MAX };
 	struct dma_heap_allocation_data data = { .len = PAGE, .fd_flags = O_RDWR };
-	const struct heap *heap = &heaps[upto(nr_heaps)];
+	const struct heap *heap = &heaps[below(nr_heaps)];
 	unsigned long cmd = DMA_HEAP_IOCTL_ALLOC;
-	char *edge = addr_of(upto(ARENA_PAGES));
+	char *edge = addr_of(below(ARENA_PAGES));
 	void *arg = &data;
 	int fd, ret;
 
-	switch (upto(8)) {
+	switch (below(8)) {
 	case 0:
-		data.len = sizes[upto(ARRAY_SIZE(sizes))];
+		data.len = sizes[below(ARRAY_SIZE(sizes))];
 		break;
 	case 1:
-		data.len = heap->size + 1 + upto(MIB);
+		data.len = heap->size + 1 + below(MIB);
 		break;
 	case 2:
 		data.fd_flags = any() | O_APPEND;
@@ -514,12 +516,12 @@ static int op_alloc_wrong(void)
 		break;
 	case 6:
 		/* One that begins where there is nothing, or ends there */
-		arg = edge - upto(2) * 8;
+		arg = edge - below(2) * 8;
 		break;
 	case 7:
 		/* Not the command, or one of another size: 0 bytes at most */
 		cmd = chance(50) ? any() : _IOC(_IOC_READ | _IOC_WRITE, DMA_HEAP_IOC_MAGIC,
-						0, 8 * upto(4)) & ~IOC_IN;
+						0, 8 * below(4)) & ~IOC_IN;
 		break;
 	}
 	fd = open_heap(heap, chance(50) ? O_RDONLY : O_RDWR);
@@ -539,7 +541,7 @@ static int op_alloc_wrong(void)
 
 static int op_heap_file(void)
 {
-	const struct heap *heap = &heaps[upto(nr_heaps)];
+	const struct heap *heap = &heaps[below(nr_heaps)];
 	char path[64], byte;
 	int fd = open_heap(heap, O_PATH), again;
 	void *mem;
@@ -565,14 +567,14 @@ static int any_prot(void)
 	static const int prots[] = { PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
 				     PROT_READ | PROT_WRITE, PROT_READ, PROT_WRITE, PROT_NONE };
 
-	return prots[upto(ARRAY_SIZE(prots))];
+	return prots[below(ARRAY_SIZE(prots))];
 }
 
 static void note_map(unsigned long page, unsigned long n, struct place place)
 {
 	unsigned long i;
 
-	me->recent[upto(RECENT)] = page;
+	me->recent[below(RECENT)] = page;
 	for (i = 0; i < n; i++, place.page++)
 		me->model[page + i] = place;
 }
@@ -583,33 +585,40 @@ static int op_map(void)
 				     MAP_POPULATE | MAP_NONBLOCK };
 	const struct slot *slot = find_slot(true);
 	unsigned long off, n, page;
-	int prot = any_prot();
+	int prot = any_prot(), err;
+	struct place place;
 	void *mem;
 
 	if (!slot)
 		return NOTHING;
-	off = chance(50) ? 0 : upto(slot->pages);
+	off = chance(50) ? 0 : below(slot->pages);
 	n = slot->pages - off;
 	if (chance(60) || n > ARENA_PAGES / 4)
-		n = 1 + upto(n < 512 ? n : 512);
-	page = upto(ARENA_PAGES - n);
+		n = 1 + below(n < 512 ? n : 512);
+	page = below(ARENA_PAGES - n);
+	pthread_mutex_lock(&hole);
 	mem = mmap(addr_of(page), n * PAGE, prot,
 		   MAP_FIXED | (chance(80) ? MAP_SHARED : MAP_SHARED_VALIDATE) |
-		   flags[upto(ARRAY_SIZE(flags))], slot->fd, off * PAGE);
-	if (mem == MAP_FAILED) {
-		/* What was there before is gone, or not. */
+		   flags[below(ARRAY_SIZE(flags))], slot->fd, off * PAGE);
+	err = errno;
+	/* What was there before is gone, or not. */
+	if (mem == MAP_FAILED)
 		reserve(page, n, 0);
-		if (heaps[slot->heap].visible && slot->mode == O_RDWR && errno != ENOMEM)
+	pthread_mutex_unlock(&hole);
+	if (mem == MAP_FAILED) {
+		if (heaps[slot->heap].visible && slot->mode == O_RDWR && err != ENOMEM)
 			violation("%s: mapping %lu of %u pages: %s", heaps[slot->heap].name, n,
-				  slot->pages, strerror(errno));
+				  slot->pages, strerror(err));
 		return REFUSED;
 	}
 	if (!heaps[slot->heap].visible || slot->mode == O_WRONLY ||
 	    (slot->mode == O_RDONLY && (prot & PROT_WRITE)))
 		violation("%s: mapped with protection %d, file mode %d", heaps[slot->heap].name,
 			  prot, slot->mode);
-	note_map(page, n, (struct place) { .id = slot->id, .page = off, .prot = prot,
-					   .mode = slot->mode });
+	place = (struct place) {
+		.id = slot->id, .page = off, .prot = prot, .mode = slot->mode,
+	};
+	note_map(page, n, place);
 	return WORKED;
 }
 
@@ -625,7 +634,7 @@ static int op_map_anywhere(void)
 	mem = map_anywhere(slot->pages * PAGE, PROT_READ, MAP_SHARED, slot->fd, 0);
 	if (mem == MAP_FAILED)
 		return REFUSED;
-	place = (struct place) { .id = slot->id, .page = upto(slot->pages) };
+	place = (struct place) { .id = slot->id, .page = below(slot->pages) };
 	check_page(mem + place.page * PAGE, &place);
 	munmap(mem, slot->pages * PAGE);
 	return WORKED;
@@ -641,12 +650,12 @@ static int op_map_wrong(void)
 	if (!slot)
 		return NOTHING;
 	len = slot->pages * PAGE;
-	switch (upto(5)) {
+	switch (below(5)) {
 	case 0:
-		len += PAGE * (1 + upto(100));
+		len += PAGE * (1 + below(100));
 		break;
 	case 1:
-		off = PAGE * (1 + upto(slot->pages + 100));
+		off = PAGE * (1 + below(slot->pages + 100));
 		break;
 	case 2:
 		off = (any() & (uint64_t)INT64_MAX & ~(PAGE - 1)) | 1ULL << 62;
@@ -670,8 +679,8 @@ static int op_map_wrong(void)
 
 static int op_unmap(void)
 {
-	unsigned long n = 1 + upto(chance(80) ? 16 : 1024);
-	unsigned long page = upto(ARENA_PAGES - n);
+	unsigned long n = 1 + below(chance(80) ? 16 : 1024);
+	unsigned long page = below(ARENA_PAGES - n);
 	int ret;
 
 	if (!strcmp(broken, "lost") && me->model[page].id && me->model[page].prot) {
@@ -720,7 +729,7 @@ static int op_move(void)
 	if (!n)
 		return NOTHING;
 	do {
-		to = upto(ARENA_PAGES - n);
+		to = below(ARENA_PAGES - n);
 	} while (to < from + n && from < to + n);
 
 	pthread_mutex_lock(&hole);
@@ -734,7 +743,7 @@ static int op_move(void)
 		reserve(from, n, MAP_FIXED_NOREPLACE);
 		for (i = 0; i < n; i++)
 			me->model[to + i] = moved[i];
-		me->recent[upto(RECENT)] = to;
+		me->recent[below(RECENT)] = to;
 	}
 	pthread_mutex_unlock(&hole);
 	return mem == MAP_FAILED ? REFUSED : WORKED;
@@ -747,7 +756,7 @@ static int op_shrink(void)
 
 	if (n < 2)
 		return NOTHING;
-	to = 1 + upto(n - 1);
+	to = 1 + below(n - 1);
 	pthread_mutex_lock(&hole);
 	mem = mremap(addr_of(page), n * PAGE, to * PAGE, 0);
 	if (mem == MAP_FAILED)
@@ -762,13 +771,13 @@ static int op_shrink(void)
 static int op_grow(void)
 {
 	unsigned long page, n = find_run(&page, 64);
-	size_t from = n * PAGE, to = (n + 1 + upto(64)) * PAGE;
+	size_t from = n * PAGE, to = (n + 1 + below(64)) * PAGE;
 	int flags = MREMAP_MAYMOVE;
 	void *mem;
 
 	if (!n)
 		return NOTHING;
-	switch (upto(3)) {
+	switch (below(3)) {
 	case 0:
 		from = 0;
 		to = n * PAGE;
@@ -799,7 +808,7 @@ static int op_advise(void)
 		103 /* GUARD_REMOVE */, 100 /* HWPOISON */, 101 /* SOFT_OFFLINE */,
 	};
 	unsigned long page, i, n = find_run(&page, 64);
-	int advice = advices[upto(ARRAY_SIZE(advices))];
+	int advice = advices[below(ARRAY_SIZE(advices))];
 
 	if (!n)
 		return NOTHING;
@@ -825,7 +834,7 @@ static int op_lock(void)
 
 	if (!n)
 		return NOTHING;
-	switch (upto(5)) {
+	switch (below(5)) {
 	case 0:
 		ret = mlock(addr_of(page), n * PAGE);
 		break;
@@ -982,7 +991,7 @@ static int op_peek(void)
 static int op_sync(void)
 {
 	const struct slot *slot = find_slot(true);
-	struct dma_buf_sync sync = { .flags = upto(8) };
+	struct dma_buf_sync sync = { .flags = below(8) };
 	int ret;
 
 	if (!slot)
@@ -1003,15 +1012,17 @@ static int op_sync(void)
 
 static int op_name(void)
 {
-	static const char * const names[] = { "", "frame", "%s%n%p", "exactly-31-characters-long-name",
-					      "this one is longer than a name may be", NULL };
+	static const char * const names[] = {
+		"", "frame", "%s%n%p", "exactly-31-characters-long-name",
+		"this one is longer than a name may be", NULL,
+	};
 	const struct slot *slot = find_slot(true);
-	const void *name = names[upto(ARRAY_SIZE(names))];
+	const void *name = names[below(ARRAY_SIZE(names))];
 
 	if (!slot)
 		return NOTHING;
 	if (chance(10))
-		name = addr_of(upto(ARENA_PAGES));
+		name = addr_of(below(ARENA_PAGES));
 	return ioctl(slot->fd, chance(50) ? DMA_BUF_SET_NAME_A : DMA_BUF_SET_NAME_B, name) ?
 		REFUSED : WORKED;
 }
@@ -1019,7 +1030,7 @@ static int op_name(void)
 static int op_fence(void)
 {
 	const struct slot *slot = find_slot(true), *other = find_slot(true);
-	struct dma_buf_export_sync_file out = { .flags = chance(90) ? upto(4) : any() };
+	struct dma_buf_export_sync_file out = { .flags = chance(90) ? below(4) : any() };
 	struct dma_buf_import_sync_file in;
 	struct pollfd wait;
 	int ret;
@@ -1031,8 +1042,8 @@ static int op_fence(void)
 	wait = (struct pollfd) { .fd = out.fd, .events = POLLIN };
 	poll(&wait, 1, 0);
 	in = (struct dma_buf_import_sync_file) {
-		.flags = chance(90) ? 1 + upto(3) : any(),
-		.fd = chance(90) ? out.fd : (int)upto(64),
+		.flags = chance(90) ? 1 + below(3) : any(),
+		.fd = chance(90) ? out.fd : (int)below(64),
 	};
 	ret = ioctl(other->fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &in);
 	close(out.fd);
@@ -1067,13 +1078,13 @@ static int op_not_for_buffers(void)
 	    pread(slot->fd, buf, 8, 0) >= 0 || pwrite(slot->fd, buf, 8, 4096) >= 0)
 		violation("%s: a buffer can be read or written", heaps[slot->heap].name);
 	if (!ftruncate(slot->fd, PAGE) || !fallocate(slot->fd, 0, 0, 2 * PAGE) ||
-	    lseek(slot->fd, 1 + upto(PAGE), chance(50) ? SEEK_SET : SEEK_END) >= 0)
+	    lseek(slot->fd, 1 + below(PAGE), chance(50) ? SEEK_SET : SEEK_END) >= 0)
 		violation("%s: a buffer can be resized or has a position",
 			  heaps[slot->heap].name);
-	ioctl(slot->fd, any(), addr_of(upto(ARENA_PAGES)));
+	ioctl(slot->fd, any(), addr_of(below(ARENA_PAGES)));
 	fsync(slot->fd);
-	fcntl(slot->fd, F_SETFL, (int)upto(O_DIRECT));
-	fcntl(slot->fd, F_ADD_SEALS, (int)upto(16));
+	fcntl(slot->fd, F_SETFL, (int)below(O_DIRECT));
+	fcntl(slot->fd, F_ADD_SEALS, (int)below(16));
 	return REFUSED;
 }
 
@@ -1084,7 +1095,7 @@ static int op_poll(void)
 
 	if (!slot)
 		return NOTHING;
-	wait = (struct pollfd) { .fd = slot->fd, .events = upto(8) };
+	wait = (struct pollfd) { .fd = slot->fd, .events = below(8) };
 	return poll(&wait, 1, 0) < 0 ? REFUSED : WORKED;
 }
 
@@ -1162,7 +1173,7 @@ static int send_fds(int socket, const int *fds, unsigned int n, const void *data
 static int op_send(void)
 {
 	struct slot about[PASS];
-	unsigned int i, n = 1 + upto(PASS);
+	unsigned int i, n = 1 + below(PASS);
 	int fds[PASS];
 
 	for (i = 0; i < n; i++) {
@@ -1173,7 +1184,7 @@ static int op_send(void)
 		about[i] = *slot;
 		fds[i] = slot->fd;
 	}
-	return send_fds(sockets[upto(SOCKETS)][0], fds, n, about, n * sizeof(*about)) ?
+	return send_fds(sockets[below(SOCKETS)][0], fds, n, about, n * sizeof(*about)) ?
 		REFUSED : WORKED;
 }
 
@@ -1191,7 +1202,7 @@ static int op_receive(void)
 	int fds[PASS];
 	ssize_t len;
 
-	len = recvmsg(sockets[upto(SOCKETS)][1], &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	len = recvmsg(sockets[below(SOCKETS)][1], &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	c = CMSG_FIRSTHDR(&msg);
 	if (len <= 0 || !c || c->cmsg_type != SCM_RIGHTS)
 		return REFUSED;
@@ -1250,7 +1261,7 @@ static int op_fork(void)
 	for (page = 0; page < ARENA_PAGES; page++)
 		if (me->model[page].nofork)
 			reserve(page, 1, 0);
-	run_ops(5 + upto(60), true);
+	run_ops(5 + below(60), true);
 	_exit(0);
 }
 
@@ -1258,10 +1269,10 @@ static int op_fork(void)
 
 static struct import *find_import(void)
 {
-	struct import *import = &me->imports[upto(IMPORTS)];
+	struct import *import = &me->imports[below(IMPORTS)];
 
 	if (import->fd < 0) {
-		import->fd = open(consumers[upto(nr_consumers)].path, O_RDWR | O_CLOEXEC);
+		import->fd = open(consumers[below(nr_consumers)].path, O_RDWR | O_CLOEXEC);
 		import->mapped = false;
 	}
 	return import->fd < 0 ? NULL : import;
@@ -1275,7 +1286,7 @@ static int op_import(void)
 
 	if (!import || !slot)
 		return NOTHING;
-	map.fd = chance(98) ? slot->fd : (int)upto(1000);
+	map.fd = chance(98) ? slot->fd : (int)below(1000);
 	if (ioctl(import->fd, RMEM_CONSUMER_MAP, &map))
 		return REFUSED;
 	import->mapped = true;
@@ -1305,7 +1316,7 @@ static int op_device_reads(void)
 
 static int op_device_allocs(void)
 {
-	struct rmem_consumer_alloc alloc = { .len = 1 + upto(chance(80) ? 64 * KIB : 512 * KIB) };
+	struct rmem_consumer_alloc alloc = { .len = 1 + below(chance(80) ? 64 * KIB : 512 * KIB) };
 	struct import *import = find_import();
 
 	if (!import)
@@ -1334,9 +1345,9 @@ static uint8_t device_byte(uint32_t seed, size_t i)
 /* A buffer that nobody else has: what the device writes is there, and the other way round. */
 static int op_transfer(void)
 {
-	const struct heap *heap = &heaps[upto(nr_heaps)];
-	const struct consumer *consumer = &consumers[upto(nr_consumers)];
-	size_t i, len = PAGE * (1 + upto(chance(80) ? 8 : 160));
+	const struct heap *heap = &heaps[below(nr_heaps)];
+	const struct consumer *consumer = &consumers[below(nr_consumers)];
+	size_t i, len = PAGE * (1 + below(chance(80) ? 8 : 160));
 	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
 	struct rmem_consumer_dma dma = { .seed = any(), .write = 1 };
 	struct rmem_consumer_map map = { 0 };
@@ -1397,7 +1408,7 @@ out:
 
 static int op_timer(void)
 {
-	struct itimerval when = { .it_value.tv_usec = 1 + upto(20000) };
+	struct itimerval when = { .it_value.tv_usec = 1 + below(20000) };
 
 	return setitimer(ITIMER_REAL, &when, NULL) ? REFUSED : WORKED;
 }
@@ -1461,7 +1472,7 @@ static void run_ops(unsigned int n, bool child)
 	while (n-- && now_ms() < round_end) {
 		struct count *count;
 
-		at = upto(all);
+		at = below(all);
 		for (i = 0; at >= ops[i].weight; i++)
 			at -= ops[i].weight;
 		if (child && ops[i].run == op_fork && chance(80))
@@ -1506,13 +1517,6 @@ static void *thread_main(void *data)
 	return NULL;
 }
 
-static void set_handler(int sig, void (*handler)(int))
-{
-	struct sigaction act = { .sa_handler = handler };
-
-	sigaction(sig, &act, NULL);
-}
-
 static bool set(const char *file, const char *value)
 {
 	int fd = open(file, O_WRONLY | O_CLOEXEC), err;
@@ -1529,6 +1533,8 @@ static bool set(const char *file, const char *value)
 
 static void work(uint64_t random, bool limited)
 {
+	struct sigaction faults = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	struct sigaction alarms = { .sa_handler = on_alarm };
 	uint64_t seeds[THREADS];
 	pthread_t threads[THREADS];
 	unsigned int i;
@@ -1537,9 +1543,9 @@ static void work(uint64_t random, bool limited)
 		set(GROUP "/cgroup.procs", "0");
 	set("/proc/self/oom_score_adj", "500");
 	signal(SIGCHLD, SIG_IGN);
-	set_handler(SIGSEGV, on_fault);
-	set_handler(SIGBUS, on_fault);
-	set_handler(SIGALRM, on_alarm);
+	sigaction(SIGSEGV, &faults, NULL);
+	sigaction(SIGBUS, &faults, NULL);
+	sigaction(SIGALRM, &alarms, NULL);
 	pthread_barrier_init(&ready, NULL, THREADS);
 	for (i = 0; i < THREADS; i++)
 		seeds[i] = mix(random + i);
@@ -1578,7 +1584,7 @@ static void eat(void)
 	if (pipe2(pipes, O_NONBLOCK))
 		return;
 	while (now_ms() < round_end) {
-		unsigned int i = upto(ARRAY_SIZE(blocks));
+		unsigned int i = below(ARRAY_SIZE(blocks));
 		char rest[PAGE];
 
 		if (blocks[i].mem) {
@@ -1586,7 +1592,7 @@ static void eat(void)
 			blocks[i].mem = NULL;
 		} else if (memory_free() > 40 * MIB) {
 			int fd = chance(30) ? memfd_create("food", 0) : -1;
-			size_t len = MIB * (1 + upto(8));
+			size_t len = MIB * (1 + below(8));
 			struct iovec iov;
 
 			if (fd >= 0 && ftruncate(fd, len))
@@ -1601,12 +1607,12 @@ static void eat(void)
 				blocks[i].mem = NULL;
 				continue;
 			}
-			memset(blocks[i].mem, 1 + upto(255), len);
+			memset(blocks[i].mem, 1 + below(255), len);
 			iov = (struct iovec) { .iov_base = blocks[i].mem, .iov_len = 8 * PAGE };
 			if (chance(20))
 				vmsplice(pipes[1], &iov, 1, SPLICE_F_NONBLOCK);
 		} else {
-			usleep(upto(20000));
+			usleep(below(20000));
 			while (chance(50) && read(pipes[0], rest, sizeof(rest)) > 0)
 				;
 		}
@@ -1618,11 +1624,11 @@ static void bind_and_unbind(void)
 	char link[200];
 
 	while (now_ms() < round_end) {
-		const char *driver = drivers[upto(nr_drivers)];
+		const char *driver = drivers[below(nr_drivers)];
 
 		snprintf(link, sizeof(link), DRIVER "/%s", driver);
 		set(access(link, F_OK) ? DRIVER "/bind" : DRIVER "/unbind", driver);
-		usleep(upto(60000));
+		usleep(below(60000));
 	}
 }
 
@@ -1660,9 +1666,9 @@ static void read_all(void)
 	char path[400];
 
 	while (now_ms() < round_end) {
-		unsigned int pid = 2 + upto(400);
+		unsigned int pid = 2 + below(400);
 
-		snprintf(path, sizeof(path), CLASS "/%s", heaps[upto(nr_heaps)].name);
+		snprintf(path, sizeof(path), CLASS "/%s", heaps[below(nr_heaps)].name);
 		read_folder(path);
 		read_folder("/sys/kernel/debug/rmem_heap");
 		if (chance(20))
@@ -1674,11 +1680,11 @@ static void read_all(void)
 				       access(path, F_OK)))
 			pid++;
 		snprintf(path, sizeof(path), "/proc/%u/%s", pid,
-			 of_process[upto(ARRAY_SIZE(of_process))]);
+			 of_process[below(ARRAY_SIZE(of_process))]);
 		read_file(path);
 		snprintf(path, sizeof(path), "/proc/%u/fdinfo", pid);
 		read_folder(path);
-		usleep(upto(10000));
+		usleep(below(10000));
 	}
 }
 
@@ -1934,14 +1940,14 @@ static void do_round(unsigned int nr, unsigned int seconds)
 	while (now_ms() < round_end) {
 		pid_t gone;
 
-		usleep(20000 + upto(300000));
-		i = upto(WORKERS + OTHERS);
+		usleep(20000 + below(300000));
+		i = below(WORKERS + OTHERS);
 		if (chance(70)) {
 			kill(pids[i], SIGKILL);
 			killed++;
 		} else {
 			kill(pids[i], SIGSTOP);
-			usleep(upto(200000));
+			usleep(below(200000));
 			kill(pids[i], SIGCONT);
 		}
 		while ((gone = waitpid(-1, NULL, WNOHANG)) > 0)
@@ -1956,7 +1962,7 @@ static void do_round(unsigned int nr, unsigned int seconds)
 		close(sockets[i][1]);
 	}
 	if (!strcmp(broken, "leak"))
-		alloc_from(&heaps[upto(nr_heaps)], PAGE, O_RDWR);
+		alloc_from(&heaps[below(nr_heaps)], PAGE, O_RDWR);
 
 	ok &= !shared->violations;
 	ok &= set_drivers(false);
@@ -2004,7 +2010,7 @@ static void judge_leaks(void)
 	sleep(1);
 	ok &= set(KMEMLEAK, "scan");
 	f = fopen(KMEMLEAK, "re");
-	ok &= f != NULL;
+	ok &= !!f;
 	while (f && fgets(line, sizeof(line), f)) {
 		printf("# %s", line);
 		ok = false;
