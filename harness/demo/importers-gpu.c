@@ -6,7 +6,8 @@
  * virtio serial port.
  *
  * From the environment: heaps=NAME:..., and blob=0 where QEMU has no blob resources, without
- * which the driver imports nothing. break=screen draws something else than what is said.
+ * which the driver imports nothing. break=screen draws something else than what is said,
+ * break=blob takes the machine for one of the other kind.
  */
 #define _GNU_SOURCE
 #include <drm/drm.h>
@@ -254,7 +255,8 @@ static void own_buffer(unsigned int seed)
 		mem[pos] = picture(seed, pos);
 	fb = framebuffer(dumb.handle, dumb.pitch);
 	show(fb);
-	check(seen("virtio-gpu", seed), "virtio-gpu: its own buffer is on the screen");
+	check(seen("virtio-gpu", spoilt ? seed + 1 : seed),
+	      "virtio-gpu: its own buffer is on the screen");
 	ioctl(gpu, DRM_IOCTL_MODE_RMFB, &fb);
 	munmap(mem, dumb.size);
 	close_handle(dumb.handle);
@@ -328,7 +330,7 @@ static void open_port(void)
 int main(void)
 {
 	const char *want = getenv("blob"), *spoil = getenv("break");
-	bool blob = !want || strcmp(want, "0");
+	bool blob = (!want || strcmp(want, "0")) != (spoil && !strcmp(spoil, "blob"));
 	unsigned int seed = 10;
 	char *heaps, *name;
 

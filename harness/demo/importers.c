@@ -9,7 +9,7 @@
  *	edu		QEMU's edu, a PCI device that reaches all memory
  *	bounce		the same behind the pool of the heap that pool=NAME names
  *	consumer	the test consumers, one for each kind of region
- * break=WHAT spoils the test itself: frame, pattern, copy, tail, order or route.
+ * break=WHAT spoils the test itself: frame, pattern, copy, tail, order, route or report.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -1146,6 +1146,8 @@ int main(void)
 	};
 	write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
 
+	if (spoilt("report"))
+		write_file("/dev/kmsg", "<3>WARNING: not a real one\n");
 	if (has_part("consumer"))
 		consumer_part();
 	if (has_part("vivid"))
