@@ -61,10 +61,11 @@ if [ "$variant" != plain ] && [ -e "$tree/kernel/dma/rmem_heap.c" ]; then
 	add "$configs/rmem_heap.config"
 	case $target in
 	um) add "$tree/lib/kunit-tests/.kunitconfig" ;;
-	arm64) add "$configs/virtio.config"; add "$configs/media.config"; add "$configs/kunit.config" ;;
-	arm) add "$configs/kunit.config" ;;
+	arm|arm64) add "$configs/kunit.config" ;;
 	esac
 fi
+# The devices that the demonstrations are about
+[ "$target-$variant" != arm64- ] || { add "$configs/virtio.config"; add "$configs/media.config"; }
 [ -z "$variant" ] || add "$configs/$variant.config"
 
 mk=(-C "$tree" O="$out" ARCH="$arch" "${make_args[@]}")

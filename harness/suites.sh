@@ -131,6 +131,11 @@ kunit_debug() { # NAME DTB SUITES [PARAMETER...]
 	one "$1: got to its end" grep -q '^kunit-init: looked for leaks' "$log"
 }
 
+kunit_qemu() { # NAME KERNEL [high]
+	suite "$1" harness/kunit-qemu.sh "${@:2}"
+	one "$1: no report" "$root/harness/reports.sh" "$logs/$slug.log"
+}
+
 # As an integrator does: the suites in a kernel that kunit.py configures and builds
 kunit_run() {
 	"$tree/tools/testing/kunit/kunit.py" run --build_dir="$build/kunit" \

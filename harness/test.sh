@@ -35,6 +35,7 @@ suite "selftest" selftest ""
 suite "user mappings" mappings um
 suite "the tool" tool
 one "the tool is installed" tool_install
+suite "generated device trees" harness/hostile.sh fixed
 
 say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
@@ -46,17 +47,43 @@ kunit_smp "KUnit, debug kernel, two processors" "$logs/test.dtb" \
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug
 
+suite "hostile users, for a minute" harness/fuzz.sh 60 1
+
+# All that is not User-Mode Linux's normal or debug kernel, or takes long
 if [ "$all" = all ]; then
+	suite "failing memory" harness/failing.sh
+	suite "generated device trees, 2000" harness/hostile.sh all
+	suite "hostile users, for ten minutes" harness/fuzz.sh 600
 	suite "kunit.py run, with its own configuration" kunit_run
-	say "the kernel with cma_heap as a module"
-	harness/kernel.sh um modules
+	one "make kernel VARIANT=modules" make -s kernel VARIANT=modules
 	suite "boots with cma_heap as a module" harness/boots.sh modules
-	say "the kernel without our code"
-	harness/kernel.sh um plain
+	one "make kernel VARIANT=plain" make -s kernel VARIANT=plain
 	suite "the tool without our code" tool plain
-	say "the arm64 kernel"
-	make -s kernel TARGET=arm64
+	suite "coverage" harness/coverage.sh
+
+	for target in um arm64; do
+		one "make kernel TARGET=$target LLVM=1" make -s kernel TARGET=$target LLVM=1
+	done
+	kunit "KUnit, built with clang" clang "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
+	for target in riscv64 x86_64; do
+		one "make kernel TARGET=$target" make -s kernel TARGET=$target
+	done
+
+	one "make kernel TARGET=arm64" make -s kernel TARGET=arm64
+	kunit_qemu "KUnit, arm64" arm64
 	suite "user mappings, arm64" mappings arm64
+	suite "make demo-restricted" harness/demo-restricted.sh
+	suite "importers" harness/importers.sh
+	one "make kernel TARGET=arm64 VARIANT=64k" make -s kernel TARGET=arm64 VARIANT=64k
+	kunit_qemu "KUnit, arm64 with pages of 64 KiB" arm64-64k
+	one "make kernel TARGET=arm" make -s kernel TARGET=arm
+	kunit_qemu "KUnit, arm" arm
+	kunit_qemu "KUnit, arm, high memory" arm high
+	one "make kernel TARGET=arm VARIANT=lpae" make -s kernel TARGET=arm VARIANT=lpae
+	kunit_qemu "KUnit, arm with LPAE" arm-lpae
+	kunit_qemu "KUnit, arm with LPAE, above 4 GiB" arm-lpae high
+	one "make kernel TARGET=arm VARIANT=vexpress" make -s kernel TARGET=arm VARIANT=vexpress
+	suite "make demo-framebuffer" harness/demo-framebuffer.sh
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
