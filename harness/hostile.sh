@@ -23,6 +23,8 @@ done
 
 "$root/harness/deps.sh" gcc libc6-dev libfdt-dev device-tree-compiler python3
 mkdir -p "$dir"
+exec 8>"$dir/.lock"
+flock -n 8 || { say "waiting for another run to finish (build/hostile/.lock)"; flock 8; }
 gcc -O2 -Wall -Wextra -Werror -o "$dir/gen.new" "$src/gen.c" -lfdt
 mv "$dir/gen.new" "$dir/gen"
 gcc -static -O2 -Wall -Wextra -Werror -o "$dir/init.new" "$src/init.c"

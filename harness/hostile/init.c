@@ -125,6 +125,8 @@ static void show_regions(void)
 	DIR *dir;
 
 	while ((line = strsep(&next, "\n"))) {
+		if (!*line)
+			continue;
 		printf("H region ");
 		put(line, true);
 		printf("\n");

@@ -99,7 +99,7 @@ class Region:
         self.disabled = status not in (None, b"okay\0", b"ok\0")
         # Not a string: anybody's guess
         self.status_doubt = self.disabled and (
-            status != b"" and (status[-1:] != b"\0" or b"\0" in status[:-1]))
+            status[-1:] != b"\0" or b"\0" in status[:-1])
 
         compatible = p.get(b"compatible")
         self.no_compatible = compatible is None
@@ -239,6 +239,10 @@ class Oracle:
             yield True
         if set(r.pools) == {b"restricted-dma-pool"} and (r.no_map or r.reusable):
             yield True
+        # Not in the binding's words, but mainline takes no such restricted pool.
+        if r.mode == "restricted" and r.node.props.keys() & {
+                b"linux,cma-default", b"linux,dma-default"}:
+            yield None
         if len(set(r.pools)) > 1:
             yield ASKED         # "devices get another one": shows when a device gets one
             yield None
@@ -273,7 +277,9 @@ class Oracle:
             if o is r or (o.disabled and not o.status_doubt):
                 continue
             if o.overlaps(r.base, r.end):
-                yield None if o.status_doubt or o.doubt or o.end > 1 << 64 else True
+                # One that is refused for what it says itself may have nothing to overlap.
+                yield None if o.status_doubt or o.doubt or o.end > 1 << 64 or \
+                    self.hopeless(o) else True
         for base, size in self.reservations:
             # Theirs and ours: no harm in a carveout, but who knows
             if r.overlaps(base, base + size):
@@ -293,6 +299,13 @@ class Oracle:
             yield None
         # A dynamic region is put where it fits; what it took is in its own base.
 
+    @staticmethod
+    def hopeless(o):
+        return (o.reusable and (o.no_map or o.base % CMA_ALIGN or o.size % CMA_ALIGN or
+                                b"shared-dma-pool" not in o.pools)) or \
+            (o.pools and b"shared-dma-pool" not in o.pools and o.no_map) or \
+            o.compatible_doubt or o.place_doubt
+
     def dynamic_faults(self, r):
         pool = r.mode
         align = max(r.align, CMA_ALIGN if pool == "cma" else 1)
@@ -310,6 +323,11 @@ class Oracle:
         taken = [(0, FREE), (FREE_END, RAM)]
         for o in self.regions:
             if o.is_static and not (o.disabled and not o.status_doubt):
+                # A place that could not be reserved may be found free.
+                if o.base < FREE or o.end > FREE_END or self.hopeless(o) or o.no_map and any(
+                        p is not o and p.is_static and p.overlaps(o.base, o.end)
+                        for p in self.regions):
+                    yield None
                 taken.append((o.base, min(o.end, 1 << 64)))
             elif o is not r and o.dynamic and o.size and o.size < RAM:
                 want += o.size + max(o.align, CMA_ALIGN)
@@ -381,9 +399,11 @@ class Oracle:
 
     def mainlines(self, r):
         """May cma_heap have this area, which is not ours?"""
-        return (r.mode == "cma" or b"shared-dma-pool" in r.pools and r.reusable) and \
-            (r.status_doubt or not r.disabled) and \
-            (r.status_doubt or bool(r.others) or r.iommu or r.compatible_doubt or r.doubt or
+        # At early boot mainline does not tell capitals from others.
+        pool = b"shared-dma-pool" in [s.lower() for s in r.pools + r.others]
+        return pool and r.reusable and \
+            not r.disabled and \
+            (bool(r.others) or r.iommu or r.compatible_doubt or r.doubt or
              len(r.pools) > 1) and r.name not in self.held
 
     def default_area(self):
@@ -392,7 +412,7 @@ class Oracle:
                  (r.reusable or r.doubt) and not (r.disabled and not r.status_doubt)]
         may = [r for r in areas if r.name not in self.held]
         good = [r for r in areas if not (set(self.faults(r)) & {True, None}) and
-                r.mode == "cma" and not r.others and not r.iommu]
+                r.mode == "cma" and not r.others and not r.iommu and not r.disabled]
         held = b"default_cma_region" in self.held or any(r.name in self.held for r in areas)
         return bool(may), len(areas) == 1 and bool(good) and not held
 
@@ -407,6 +427,11 @@ class Oracle:
         return any(r.is_static and not r.disabled and (r.base < FREE or r.end > FREE_END) and
                    r.base < RAM and (r.reusable or r.no_map and b"restricted-dma-pool" in r.pools)
                    for r in self.regions)
+
+    def no_cells(self):
+        nodes = [self.root] + ([self.frame] if self.frame else [])
+        return any(name not in n.props for n in nodes
+                   for name in (b"#address-cells", b"#size-cells"))
 
     def nameless(self):
         return any(n.name.split(b"/")[-1] == b"" and n.parent for n in self.root.walk())
@@ -559,7 +584,11 @@ def compare(oracle, console):
         bad.append(("heap", "default_cma_region is %sthere" % ("" if default else "not ")))
     for name in set(heaps) - names - {b"system", b"default_cma_region"}:
         # cma_heap's own names end after 63 characters.
-        if not any(oracle.mainlines(r) and r.name[:63] == name for r in oracle.regions):
+        # Where a name has a slash, which no tree of a compiler has, it is cut for everybody
+        # but them.
+        if not any(oracle.mainlines(r) and r.name[:63] == name or
+                   r.mode == "cma" and b"/" in r.name and r.name[:63].replace(b"/", b"!") == name
+                   for r in oracle.regions):
             bad.append(("heap", "%s: whose heap is that?" % show(name)))
     for name, use in used.items():
         if use.startswith("FAIL") and name not in names:
