@@ -275,6 +275,26 @@ static void camera_control(const struct camera *cam, unsigned int id, int value)
 		fail("%s: control %x", cam->what, id);
 }
 
+/*
+ * Sets a choice that stays: vivid may put it back to the default. A work item that setting
+ * it starts masks the outputs in use, and may run before it sees that this one is ours.
+ */
+static void camera_choose(const struct camera *cam, unsigned int id, int value)
+{
+	struct v4l2_control control = { .id = id };
+	int tries;
+
+	for (tries = 0; tries < 10; tries++) {
+		camera_control(cam, id, value);
+		usleep(300000);
+		if (!ioctl(cam->fd, VIDIOC_G_CTRL, &control) && control.value == value)
+			return;
+		printf("# vivid has put control %x back to %d\n", id, control.value);
+	}
+	errno = EAGAIN;
+	fail("%s: control %x", cam->what, id);
+}
+
 /* The control and the choice are known by what they are called. */
 static void camera_connect(const struct camera *cam, const char *output)
 {
@@ -291,7 +311,7 @@ static void camera_connect(const struct camera *cam, const char *output)
 			if (ioctl(cam->fd, VIDIOC_QUERYMENU, &menu) ||
 			    strcmp((char *)menu.name, output))
 				continue;
-			camera_control(cam, query.id, menu.index);
+			camera_choose(cam, query.id, menu.index);
 			return;
 		}
 	}
@@ -495,6 +515,14 @@ static bool loop(const struct camera *out, const struct camera *in, const struct
 		take(dst[i], len, copy);
 		right = !memcmp(copy, picture, out->size);
 		camera_queue(in, V4L2_MEMORY_DMABUF, i, dst[i]);
+	}
+	if (!right) {
+		size_t pos, n = 0;
+
+		for (pos = 0; pos < out->size; pos++)
+			n += copy[pos] != picture[pos];
+		printf("# %zu of %u bytes wrong in frame %d (%s)\n", n, out->size, tries,
+		       i < 0 ? strerror(errno) : "the last one");
 	}
 	camera_stream(in, false);
 	camera_stream(out, false);
