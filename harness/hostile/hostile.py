@@ -39,23 +39,27 @@ TOLERATED = [
     # an entry of zeros, whose name an empty string matches; it has no operations.
     ("empty string in compatible", r"RIP: .*:(fdt_(validate|fixup)|__reserved_mem_init)_",
      oracle.Oracle.empty_compatible, True),
-    # Nodes are in sysfs under their names.
+    # CMA areas are in sysfs under their names, and so are nodes.
+    ("two areas of one name", r"sysfs: cannot create duplicate filename '/kernel/mm/cma/",
+     oracle.Oracle.areas_of_one_name, False),
     ("node without a name", r"WARNING: lib/kobject\.c:\d+ at kobject_add_internal",
      oracle.Oracle.nameless, False),
     # Devices are made of some kinds of regions, and their addresses looked up. Our own code
     # has no business there.
     ("no #address-cells or #size-cells", CELLS, oracle.Oracle.no_cells, False),
 ]
-SILENT = [
+# Trees that end the machine before our code is reached, in any way: mostly the console is not up
+# yet, and nothing is seen. It must not be us.
+FATAL = [
     # See above; or it never ends.
     ("CMA area outside of memory", oracle.Oracle.cma_outside_ram),
     # What cannot become a pool is given back to the page allocator, and what can is given to it
     # as a CMA area, with all that boot has put there.
     ("pool over what boot has put there", oracle.Oracle.area_over_boot),
+    # Its children go to where it is not.
+    ("node without a name", oracle.Oracle.nameless),
 ]
-REPORT = re.compile(
-    r"WARNING:|BUG:|BUG at|UBSAN|Oops|Kernel panic|general protection|"
-    r"cannot create duplicate filename")
+STACK = re.compile(r"(?:\] \? |RIP: \w+:)(\w[\w.]*)\+0x(?!0/)")
 
 
 def run(*args, **kw):
@@ -66,8 +70,7 @@ def trace(text, line):
     """The functions on the stack of a report"""
     part = text[text.index(line):]
     part = part[:part.find("---[ end trace")][:6000]
-    names = re.findall(r"\] \? (\w[\w.]*)\+0x(?!0/)", part)
-    return " " + " ".join(names)
+    return " " + " ".join(STACK.findall(part))
 
 
 def boot(dtb, cmdline, log, limit):
@@ -82,17 +85,16 @@ def try_tree(dtb, cmdline, log):
     """(what is wrong, the oracle, remarks)"""
     with open(dtb, "rb") as f:
         judge = oracle.Oracle(f.read(), cmdline)
-    rc = boot(dtb, cmdline, log, 5 if any(when(judge) for _, when in SILENT) else LIMIT)
+    rc = boot(dtb, cmdline, log, 5 if any(when(judge) for _, when in FATAL) else LIMIT)
     with open(log, "rb") as f:
         console = f.read()
     text = console.decode(errors="replace").replace("\r", "")
     bad, remarks, ended = [], [], False
-    # harness/reports.sh has the last word on what is a report; here it is which one it is.
-    reports = subprocess.call([ROOT + "/harness/reports.sh", log], stdout=subprocess.DEVNULL)
+    # What is a report, harness/reports.sh says; here it is which one it is.
+    out = subprocess.run([ROOT + "/harness/reports.sh", log], stdout=subprocess.PIPE).stdout
     first = []
-    for line in text.split("\n"):
-        if not REPORT.search(line) and "RIP: " not in line:
-            continue
+    for line in re.findall(r"^\d+:(.*)", out.decode(errors="replace").replace("\r", ""), re.M) + \
+            re.findall(r".*RIP: .*", text):
         for name, what, when, end in TOLERATED:
             if re.search(what, line) and when(judge) and \
                not (what == CELLS and " rmem_" in trace(text, line)):
@@ -109,15 +111,13 @@ def try_tree(dtb, cmdline, log):
         where = re.search(r"WARNING: (\S+?):|$", first[0])[1] or \
             re.search(r"RIP: \w+:(\w+)|$", text)[1] or first[0]
         bad.append(("report " + where, first[0]))
-    elif reports and not remarks:
-        bad.append(("report", "see the console"))
     if ended and rc not in (0, 124):
         return bad, judge, remarks
-    # The console is not up yet: nothing is seen of these.
-    if "\nH done" not in text and not bad:
-        for what, when in SILENT:
-            if when(judge):
-                return bad, judge, remarks + [what]
+    if rc and "\nH done" not in text and "rmem_" not in " ".join(STACK.findall(text)) and \
+       not re.search(r"^(<\d>)?rmem_heap", text, re.M):
+        fatal = [what for what, when in FATAL if when(judge)]
+        if fatal:
+            return [], judge, remarks + fatal
     if rc == 124:
         bad.append(("timeout", "not done after %d seconds" % LIMIT))
     elif rc:

@@ -428,6 +428,10 @@ class Oracle:
                    r.base < RAM and (r.reusable or r.no_map and b"restricted-dma-pool" in r.pools)
                    for r in self.regions)
 
+    def areas_of_one_name(self):
+        names = [r.name for r in self.regions if r.reusable and not r.disabled]
+        return len(set(names)) < len(names)
+
     def no_cells(self):
         nodes = [self.root] + ([self.frame] if self.frame else [])
         return any(name not in n.props for n in nodes
@@ -569,7 +573,7 @@ def compare(oracle, console):
     for base, end, r in extents:
         for o in oracle.regions:
             if o is not r and not o.disabled and o.overlaps(base, end) and \
-               o.end <= 1 << 64 and not oracle.frame_fault:
+               o.end <= 1 << 64 and not oracle.frame_fault and not oracle.hopeless(o):
                 bad.append(("overlap", "%s shares memory with %s" % (show(r.name), show(o.name))))
 
     # The list of heaps
