@@ -244,6 +244,8 @@ const char *rmem_heap_name_problem(const char *name)
 
 	if (!*name || *name == '@')
 		return "the node has no name";
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return "the name is that of a folder";
 	if (strlen(name) > NAME_MAX)
 		return "the name is too long for a device node";
 	for (c = name; *c; c++)
@@ -254,6 +256,23 @@ const char *rmem_heap_name_problem(const char *name)
 	    str_has_prefix(name, "system_") || str_has_prefix(name, "protected,"))
 		return "the name belongs to another heap";
 	return NULL;
+}
+
+/*
+ * How many cells the addresses and sizes of regions have: those of the root, or the core
+ * takes no region at all.
+ */
+static bool rmem_count_cells(const struct device_node *np, u32 *na, u32 *ns)
+{
+	const struct device_node *parent = np->parent, *root = parent->parent;
+	u32 root_na, root_ns;
+
+	return !of_property_read_u32(parent, "#address-cells", na) &&
+	       !of_property_read_u32(parent, "#size-cells", ns) &&
+	       root && !of_property_read_u32(root, "#address-cells", &root_na) &&
+	       !of_property_read_u32(root, "#size-cells", &root_ns) &&
+	       *na == root_na && *ns == root_ns && *na <= 2 && *ns <= 2 &&
+	       of_property_present(parent, "ranges");
 }
 
 /* Reads cell number cell, of n, from a property with addresses and sizes */
@@ -272,10 +291,18 @@ static u64 rmem_read_cells(const struct device_node *np, const char *name, int c
 static void rmem_heap_refuse_no_entry(struct rmem_heap *heap)
 {
 	struct device_node *np = heap->of_node;
-	int na = of_n_addr_cells(np);
-	u64 size = rmem_read_cells(np, "reg", na, of_n_size_cells(np));
 	const char *why = "the kernel refused the node, see \"Reserved memory\" above";
+	u32 na, ns;
+	u64 size;
 
+	if (!rmem_count_cells(np, &na, &ns)) {
+		rmem_heap_verdict(heap, RMEM_REFUSED,
+				  "%pOF needs ranges, and the #address-cells and #size-cells of the root",
+				  np->parent);
+		return;
+	}
+
+	size = rmem_read_cells(np, "reg", na, ns);
 	if (!of_property_present(np, "reg"))
 		why = of_property_present(np, "size") ?
 			"there was no memory for it at boot, or its alignment is bad" :
@@ -340,6 +367,8 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 	const struct reserved_mem *rmem = heap->rmem;
 	bool pool = of_device_is_compatible(np, "shared-dma-pool") ||
 		    of_device_is_compatible(np, "restricted-dma-pool");
+	bool both = of_device_is_compatible(np, "shared-dma-pool") &&
+		    of_device_is_compatible(np, "restricted-dma-pool");
 	bool reusable = of_property_read_bool(np, "reusable");
 	struct device_node *referrer;
 	const char *compatible;
@@ -350,7 +379,7 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 
 	if (!pool)
 		heap->mode = RMEM_HEAP_CARVEOUT;
-	else if (of_device_is_compatible(np, "restricted-dma-pool"))
+	else if (of_device_is_compatible(np, "restricted-dma-pool") && !(both && reusable))
 		heap->mode = RMEM_HEAP_RESTRICTED;
 	else
 		heap->mode = reusable ? RMEM_HEAP_CMA : RMEM_HEAP_COHERENT;
@@ -359,8 +388,18 @@ void rmem_heap_judge(struct rmem_heap *heap, struct device_node *root)
 		rmem_heap_verdict(heap, RMEM_DISABLED, "its status is not \"okay\"");
 		return;
 	}
+	/* Somebody's, and there is no telling whose */
+	if (of_property_count_strings(np, "compatible") == -EILSEQ) {
+		rmem_heap_verdict(heap, RMEM_REFUSED, "its compatible is not a list of strings");
+		return;
+	}
 	if (!rmem) {
 		rmem_heap_refuse_no_entry(heap);
+		return;
+	}
+	/* Which one the core made depends on the order it was linked in. */
+	if (both) {
+		rmem_heap_verdict(heap, RMEM_REFUSED, "it says to be two kinds of pool");
 		return;
 	}
 	if ((pool || reusable) && !rmem->ops) {
@@ -432,18 +471,24 @@ static phys_addr_t __init rmem_common(const struct reserved_mem *rmem,
 
 /*
  * The core has an entry even for memory that it could not reserve, and reserves what the
- * kernel, the initrd or the device tree lie in without complaint.
+ * kernel, what it allocated earlier, the initrd or the device tree lie in without complaint.
  */
-static enum rmem_place __init rmem_find_place(const struct reserved_mem *rmem)
+static enum rmem_place __init rmem_find_place(const struct rmem_heap *heap)
 {
+	/* What memblock found for a dynamic region is the kernel's to memblock, too. */
+	bool fixed = of_property_present(heap->of_node, "reg");
+	const struct reserved_mem *rmem = heap->rmem;
 	phys_addr_t mapped = 0, reserved = 0;
 	struct memblock_region *mem;
 
 	for_each_mem_region(mem)
 		if (!memblock_is_nomap(mem))
 			mapped += rmem_common(rmem, mem);
-	for_each_reserved_mem_region(mem)
+	for_each_reserved_mem_region(mem) {
+		if (fixed && (mem->flags & MEMBLOCK_RSRV_KERN) && rmem_common(rmem, mem))
+			return RMEM_PLACE_BAD;
 		reserved += rmem_common(rmem, mem);
+	}
 
 	if (rmem_overlap(rmem->base, rmem->size, __pa_symbol(_text), _end - _text) ||
 	    rmem_overlap(rmem->base, rmem->size, initial_boot_params_pa,
@@ -483,7 +528,7 @@ static int __init rmem_heap_scan(void)
 		heap->rmem = of_reserved_mem_lookup(np);
 		rmem_heap_judge(heap, of_root);
 		if (heap->rmem)
-			heap->place = rmem_find_place(heap->rmem);
+			heap->place = rmem_find_place(heap);
 		list_add_tail(&heap->list, &rmem_heaps);
 	}
 	of_node_put(parent);
@@ -780,6 +825,7 @@ static int __init rmem_heap_register(void)
 			} else {
 				rmem_heap_verdict(heap, RMEM_REFUSED, "%s (error %d)",
 						  rmem_export_problem(ret), ret);
+				pr_warn("%s: cannot export it: %s\n", heap->name, heap->reason);
 			}
 		} else if (heap->held_back && heap->verdict == RMEM_FREE) {
 			snprintf(heap->reason, sizeof(heap->reason), "rmem_heap.export=!%s",
@@ -816,8 +862,8 @@ static int regions_show(struct seq_file *m, void *unused)
 	list_for_each_entry(heap, &rmem_heaps, list) {
 		bool exported = rmem_heap_exported(heap);
 
-		seq_printf(m, "%s\t%s\t%s\t%llu\t%s\t%s\t%s\n", heap->name,
-			   rmem_heap_kind(heap),
+		seq_escape(m, heap->name, "\t\n");
+		seq_printf(m, "\t%s\t%s\t%llu\t%s\t%s\t%s\n", rmem_heap_kind(heap),
 			   exported ? heap->pool->name : "-",
 			   (u64)(heap->rmem ? heap->rmem->size : 0),
 			   exported ? rmem_memory_names[heap->memory] : "-",
@@ -1139,7 +1185,7 @@ EXPORT_SYMBOL_GPL(rmem_heap_alloc);
  *
  * Context: any, once the heaps are registered (fs_initcall).
  * Return: true if the area has a heap here or its name cannot be one, under its own name;
- * or if the region was refused or the administrator holds it back, under any name.
+ * or if the region is disabled or refused, or the administrator holds it back, under any name.
  */
 bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
 {
@@ -1149,10 +1195,16 @@ bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
 		if (heap->mode != RMEM_HEAP_CMA || !heap->rmem || heap->rmem->priv != cma)
 			continue;
 		/* Its memory may not be what it seems, or the name is somebody else's. */
-		if (heap->verdict == RMEM_REFUSED)
+		if (heap->verdict == RMEM_REFUSED || heap->verdict == RMEM_DISABLED)
 			return !alias || !rmem_heap_name_problem(heap->name);
 		return heap->held_back || (rmem_heap_exported(heap) && !alias);
 	}
+	/* An area whose node has a namesake is found under neither: both are refused. */
+	if (!alias)
+		list_for_each_entry(heap, &rmem_heaps, list)
+			if (heap->verdict == RMEM_REFUSED &&
+			    !strncmp(heap->name, cma_get_name(cma), CMA_MAX_NAME - 1))
+				return true;
 	return false;
 }
 EXPORT_SYMBOL_GPL(rmem_heap_hides_cma);
