@@ -6,6 +6,8 @@
  *
  * debugfs has a line for each device in rmem_heap_dma_check:
  *	DEVICE pool=START-END mappings=N bytes=N allocs=N failed=N unmaps=N frees=N outside=N
+ *
+ * failed are those of dma_map_phys(), dma_alloc_attrs() and dma_alloc_pages().
  */
 
 #define pr_fmt(fmt) "rmem_heap_dma_check: " fmt

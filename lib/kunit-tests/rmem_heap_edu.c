@@ -13,6 +13,7 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
 #include <linux/miscdevice.h>
+#include <linux/kref.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -43,15 +44,19 @@
 
 /**
  * struct rmem_edu - the device
+ * @ref: one of the device, one of each open file
  * @pdev: the device
- * @regs: its registers
  * @lock: one transfer at a time
+ * @regs: its registers, NULL when it is gone
+ * @stuck: a transfer did not end: it may still do
  * @misc: its device node
  */
 struct rmem_edu {
+	struct kref ref;
 	struct pci_dev *pdev;
+	struct mutex lock;	/* held while the device is busy; protects regs, stuck */
 	void __iomem *regs;
-	struct mutex lock;	/* held while the device is busy */
+	bool stuck;
 	struct miscdevice misc;
 };
 
@@ -75,6 +80,12 @@ static void rmem_edu_unmap(struct rmem_edu_file *file)
 {
 	if (!file->dmabuf)
 		return;
+
+	/* Who may still write to a buffer keeps it for good. */
+	if (READ_ONCE(file->edu->stuck)) {
+		file->dmabuf = NULL;
+		return;
+	}
 
 	dma_buf_unmap_attachment_unlocked(file->attach, file->sgt, DMA_BIDIRECTIONAL);
 	dma_buf_detach(file->dmabuf, file->attach);
@@ -135,14 +146,23 @@ err_put:
 static int rmem_edu_transfer(struct rmem_edu *edu, u64 from, u64 to, u32 len, u32 command)
 {
 	u64 busy;
+	int ret;
+
+	if (!edu->regs)
+		return -ENODEV;
+	if (edu->stuck)
+		return -EIO;
 
 	writeq(from, edu->regs + EDU_DMA_SOURCE);
 	writeq(to, edu->regs + EDU_DMA_DEST);
 	writeq(len, edu->regs + EDU_DMA_COUNT);
 	writeq(EDU_DMA_START | command, edu->regs + EDU_DMA_COMMAND);
 
-	return readq_poll_timeout(edu->regs + EDU_DMA_COMMAND, busy,
-				  !(busy & EDU_DMA_START), 1000, 10 * USEC_PER_SEC);
+	ret = readq_poll_timeout(edu->regs + EDU_DMA_COMMAND, busy,
+				 !(busy & EDU_DMA_START), 1000, 10 * USEC_PER_SEC);
+	if (ret)
+		WRITE_ONCE(edu->stuck, true);
+	return ret;
 }
 
 static int rmem_edu_copy(struct rmem_edu_file *file, const struct rmem_edu_copy *copy)
@@ -184,6 +204,15 @@ static int rmem_edu_copy(struct rmem_edu_file *file, const struct rmem_edu_copy 
 	return -EINVAL;
 }
 
+static void rmem_edu_free(struct kref *ref)
+{
+	struct rmem_edu *edu = container_of(ref, struct rmem_edu, ref);
+
+	pci_dev_put(edu->pdev);
+	mutex_destroy(&edu->lock);
+	kfree(edu);
+}
+
 static int rmem_edu_open(struct inode *inode, struct file *filp)
 {
 	struct rmem_edu_file *file = kzalloc_obj(*file);
@@ -192,6 +221,7 @@ static int rmem_edu_open(struct inode *inode, struct file *filp)
 		return -ENOMEM;
 
 	file->edu = container_of(filp->private_data, struct rmem_edu, misc);
+	kref_get(&file->edu->ref);
 	mutex_init(&file->lock);
 	filp->private_data = file;
 	return 0;
@@ -202,6 +232,7 @@ static int rmem_edu_release(struct inode *inode, struct file *filp)
 	struct rmem_edu_file *file = filp->private_data;
 
 	rmem_edu_unmap(file);
+	kref_put(&file->edu->ref, rmem_edu_free);
 	mutex_destroy(&file->lock);
 	kfree(file);
 	return 0;
@@ -243,20 +274,10 @@ static const struct file_operations rmem_edu_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-static int rmem_edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+static int rmem_edu_start(struct rmem_edu *edu)
 {
-	struct device *dev = &pdev->dev;
-	struct rmem_edu *edu;
+	struct pci_dev *pdev = edu->pdev;
 	int ret;
-
-	edu = devm_kzalloc(dev, sizeof(*edu), GFP_KERNEL);
-	if (!edu)
-		return -ENOMEM;
-	edu->pdev = pdev;
-
-	ret = devm_mutex_init(dev, &edu->lock);
-	if (ret)
-		return ret;
 
 	ret = pcim_enable_device(pdev);
 	if (ret)
@@ -269,7 +290,7 @@ static int rmem_edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if ((readl(edu->regs + EDU_ID) & EDU_ID_MASK) != EDU_ID_VALUE)
 		return -ENODEV;
 
-	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(EDU_DMA_BITS));
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(EDU_DMA_BITS));
 	if (ret)
 		return ret;
 	pci_set_master(pdev);
@@ -277,8 +298,53 @@ static int rmem_edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	edu->misc.minor = MISC_DYNAMIC_MINOR;
 	edu->misc.name = "rmem-edu";
 	edu->misc.fops = &rmem_edu_fops;
-	edu->misc.parent = dev;
+	edu->misc.parent = &pdev->dev;
 	return misc_register(&edu->misc);
+}
+
+/* There is one name, so one device. */
+static atomic_t rmem_edu_taken = ATOMIC_INIT(0);
+
+static int rmem_edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct rmem_edu *edu;
+	int ret;
+
+	if (atomic_cmpxchg(&rmem_edu_taken, 0, 1))
+		return -EBUSY;
+
+	edu = kzalloc_obj(*edu);
+	if (!edu) {
+		ret = -ENOMEM;
+		goto err_taken;
+	}
+	kref_init(&edu->ref);
+	mutex_init(&edu->lock);
+	edu->pdev = pci_dev_get(pdev);
+
+	ret = rmem_edu_start(edu);
+	if (ret)
+		goto err_put;
+	pci_set_drvdata(pdev, edu);
+	return 0;
+
+err_put:
+	kref_put(&edu->ref, rmem_edu_free);
+err_taken:
+	atomic_set(&rmem_edu_taken, 0);
+	return ret;
+}
+
+/* Files may outlive the device, and its registers do not. */
+static void rmem_edu_remove(struct pci_dev *pdev)
+{
+	struct rmem_edu *edu = pci_get_drvdata(pdev);
+
+	misc_deregister(&edu->misc);
+	scoped_guard(mutex, &edu->lock)
+		edu->regs = NULL;
+	kref_put(&edu->ref, rmem_edu_free);
+	atomic_set(&rmem_edu_taken, 0);
 }
 
 static const struct pci_device_id rmem_edu_ids[] = {
@@ -290,7 +356,6 @@ static struct pci_driver rmem_edu_driver = {
 	.name = "rmem-edu",
 	.id_table = rmem_edu_ids,
 	.probe = rmem_edu_probe,
-	/* Open files would outlive it, and no test needs that. */
-	.driver.suppress_bind_attrs = true,
+	.remove = rmem_edu_remove,
 };
 builtin_pci_driver(rmem_edu_driver);

@@ -73,9 +73,10 @@ static void *rmem_test_window(const struct rmem_heap *heap)
 	window = xa_load(&rmem_test_windows, PHYS_PFN(rmem->base));
 	if (!window) {
 		window = memremap(rmem->base, rmem->size, how);
-		if (WARN_ON(!window))
+		if (WARN_ON(!window ||
+			    xa_err(xa_store(&rmem_test_windows, PHYS_PFN(rmem->base), window,
+					    GFP_KERNEL))))
 			return NULL;
-		xa_store(&rmem_test_windows, PHYS_PFN(rmem->base), window, GFP_KERNEL);
 	}
 	return window;
 }
@@ -84,11 +85,15 @@ static void *rmem_test_window(const struct rmem_heap *heap)
 void *rmem_test_mem(phys_addr_t paddr)
 {
 	struct rmem_heap *heap;
+	void *window;
 
-	list_for_each_entry(heap, &rmem_heaps, list)
-		if (heap->rmem && paddr >= heap->rmem->base &&
-		    paddr - heap->rmem->base < heap->rmem->size)
-			return rmem_test_window(heap) + (paddr - heap->rmem->base);
+	list_for_each_entry(heap, &rmem_heaps, list) {
+		if (!heap->rmem || paddr < heap->rmem->base ||
+		    paddr - heap->rmem->base >= heap->rmem->size)
+			continue;
+		window = rmem_test_window(heap);
+		return window ? window + (paddr - heap->rmem->base) : NULL;
+	}
 	return phys_to_virt(paddr);
 }
 
