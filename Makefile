@@ -29,6 +29,7 @@ help:
 	@echo 'make coverage             which lines and branches the tests reach, in HTML'
 	@echo 'make demo-framebuffer     heap buffers on the screen of an emulated board'
 	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
+	@echo 'make importers            vivid, virtio-gpu, udmabuf and edu on heap buffers'
 	@echo 'make clean                remove what was built, keep the kernel source'
 	@echo 'make distclean            remove build/'
 
@@ -57,14 +58,17 @@ bench:
 coverage:
 	@exec harness/coverage.sh
 
-demo-framebuffer: TARGET = arm
-demo-framebuffer: VARIANT = vexpress
-demo-framebuffer: kernel
+demo-framebuffer: tree
+	@harness/kernel.sh arm vexpress
 	@exec harness/demo-framebuffer.sh
 
-demo-restricted: TARGET = arm64
-demo-restricted: kernel
+demo-restricted: tree
+	@harness/kernel.sh arm64
 	@exec harness/demo-restricted.sh
+
+importers: tree
+	@harness/kernel.sh arm64
+	@exec harness/importers.sh
 
 clean:
 	@for f in build/* build/.[!.]*; do \
@@ -75,5 +79,5 @@ distclean:
 	rm -rf build
 
 .PHONY: help tree kernel boot run test test-all bench coverage demo-framebuffer \
-	demo-restricted clean distclean
+	demo-restricted importers clean distclean
 .DEFAULT_GOAL := help

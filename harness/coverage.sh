@@ -14,12 +14,7 @@ objects=$build/um-coverage/kernel/dma
 cd "$root"
 "$root/harness/deps.sh" gcc lcov libjson-perl python3
 
-# From userspace, as on the debug kernel: where failures can be injected
-inside() { # NAME DTB SUITES [PARAMETER...]
-	suite "$1" env MEM=1G DTB="$2" INITRD="$logs/kunit.cpio" TIMEOUT=900 \
-		APPEND="kunit.enable=1 kunit.autorun=0 suites=$3 ${*:4}" "$root/harness/boot.sh"
-}
-
+lock_folder "$build/test"
 if [ "${1:-}" != report ]; then
 	say "the kernel"
 	harness/tree.sh
@@ -28,10 +23,10 @@ if [ "${1:-}" != report ]; then
 	prepare
 	find "$build/um-coverage" -name '*.gcda' -delete
 
-	inside "KUnit" "$logs/test.dtb" "$suites" "$export_arg"
-	inside "KUnit, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
-	inside "KUnit, 140 regions" "$logs/many140.dtb" rmem_heap_regions
-	inside "KUnit, two processors" "$logs/test.dtb" \
+	kunit_debug "KUnit" "$logs/test.dtb" "$suites" "$export_arg"
+	kunit_debug "KUnit, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
+	kunit_debug "KUnit, 140 regions" "$logs/many140.dtb" rmem_heap_regions
+	kunit_debug "KUnit, two processors" "$logs/test.dtb" \
 		rmem_heap_alloc,rmem_heap_consistency,rmem_heap_carveout,rmem_heap_export \
 		"ncpus=2 seccomp=on $export_arg"
 	suite "make run" harness/run-tap.sh

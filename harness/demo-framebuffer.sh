@@ -16,14 +16,12 @@ dir=$build/demo-framebuffer
 demo=$root/harness/demo
 cross=arm-linux-gnueabihf-
 n=0 bad=0
-# The board has sound, too, and QEMU would look for a card on this machine.
-export QEMU_AUDIO_DRV=none
 
 "$root/harness/deps.sh" gcc-${cross%-} libc6-dev-armhf-cross python3 qemu-system-arm \
 	device-tree-compiler gcc
 [ -e "$build/arm-vexpress/arch/arm/boot/zImage" ] ||
 	die "there is no kernel for it; run: make kernel TARGET=arm VARIANT=vexpress"
-mkdir -p "$dir"
+lock_folder "$dir"
 rm -f "$dir"/*.png "$dir"/*.log
 if [ ! "$dir/framebuffer" -nt "$demo/framebuffer.c" ]; then
 	${cross}gcc -static -O2 -Wall -Wextra -Werror -o "$dir/framebuffer" "$demo/framebuffer.c"

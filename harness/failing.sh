@@ -4,7 +4,9 @@
 #
 # paths: every allocation of everything that a program can reach fails, one after the other,
 # see tools/testing/selftests/rmem-heap/rmem-heap-fail.c. ONLY=TEXT for some of them,
-# BREAK=WHAT to see the checks fail.
+# BREAK=WHAT to see the checks fail. first: those of drivers that make the heap of their
+# region, which happens once. boot: those of the boot, see failing.py; POINTS=0 for all.
+# Without an argument all of them.
 . "$(dirname "$0")/lib.sh"
 
 what=${1:-all}
@@ -126,7 +128,7 @@ first() {
 		for ((from = 0; points == firsts && from < 10 * firsts; from += firsts)); do
 			boot "$mode-$from" "$dir/first-$mode.dtb" \
 				"first=$from dma_heap.mem_accounting=1"
-			points=$(sed -n 's/.*number [0-9]* on: \([0-9]*\) points.*/\1/p' \
+			points=$(sed -n 's/.*export: number [0-9]* on: \([0-9]*\) points.*/\1/p' \
 				"$dir/$mode-$from.log")
 			hidden=$(sed -n 's/^# \([0-9]*\) of .* without statistics.*/\1/p' \
 				"$dir/$mode-$from.log")
@@ -139,8 +141,16 @@ first() {
 	done
 }
 
+# Failures while the kernel boots, where the heaps are made
+boots() {
+	say "boot: ${dir#"$root/"}/boot"
+	relay < <("$root/harness/failing.py" "$dir" "${POINTS:-40}" 2>&1 ||
+		echo "not ok 0 - boot: got to its end")
+}
+
 [ "$what" != all ] && [ "$what" != paths ] ||
 	boot paths "$dir/fuzz.dtb" "rmem_heap.export=carveout@15000000 dma_heap.mem_accounting=1"
 [ "$what" != all ] && [ "$what" != first ] || first
+[ "$what" != all ] && [ "$what" != boot ] || boots
 echo "1..$n"
 exit $((bad != 0))

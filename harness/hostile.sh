@@ -19,12 +19,11 @@ for arg; do
 	[[ $arg =~ ^(fixed|all|[0-9]+|[0-9]+-[0-9]+)$ ]] ||
 		die "usage: hostile.sh [fixed | all | SEED... | FIRST-LAST...]"
 done
-[ -x "$build/um/linux" ] || die "there is no build/um/linux; run: make kernel TARGET=um"
+kernel=$build/${KERNEL:-um}
+[ -x "$kernel/linux" ] || die "there is no ${kernel#"$root/"}/linux; run: make kernel TARGET=um"
 
 "$root/harness/deps.sh" gcc libc6-dev libfdt-dev device-tree-compiler python3
-mkdir -p "$dir"
-exec 8>"$dir/.lock"
-flock -n 8 || { say "waiting for another run to finish (build/hostile/.lock)"; flock 8; }
+lock_folder "$dir"
 gcc -O2 -Wall -Wextra -Werror -o "$dir/gen.new" "$src/gen.c" -lfdt
 mv "$dir/gen.new" "$dir/gen"
 gcc -static -O2 -Wall -Wextra -Werror -o "$dir/init.new" "$src/init.c"

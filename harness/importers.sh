@@ -66,16 +66,6 @@ for part; do
 	esac
 done
 
-result() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - $2"
-	fi
-}
-
 program() { # NAME
 	aarch64-linux-gnu-gcc -static -O2 -Wall -Wextra -Werror -I "$root/lib/kunit-tests" \
 		-o "$dir/$1" "$root/harness/demo/$1.c"
@@ -109,8 +99,9 @@ boot() { # PART COMMAND...
 
 "$root/harness/deps.sh" qemu-system-arm device-tree-compiler gcc gcc-aarch64-linux-gnu \
 	libc6-dev-arm64-cross make python3
-mkdir -p "$dir"
-make -s -C "$root" kernel TARGET=arm64
+[ -e "$build/arm64/arch/arm64/boot/Image" ] ||
+	die "there is no kernel for it; run: make kernel TARGET=arm64"
+lock_folder "$dir"
 program importers
 program importers-gpu
 cp "$root/harness/dts/importers.dtsi" "$dir/devices.dtsi"

@@ -32,11 +32,12 @@ riscv64) arch=riscv image=arch/riscv/boot/Image prefix=riscv64-linux-gnu- ;;
 x86_64) arch=x86_64 image=arch/x86/boot/bzImage ;;
 *) die "TARGET must be um, arm, arm64, riscv64 or x86_64" ;;
 esac
+out=$build/$target${variant:+-$variant}
 case " $variants " in
-*" ${variant:-um} "*) out=$build/$target-$variant ;;
-*) [ -z "$variant" ] || die "VARIANT of $target can only be: ${variants:-left out}"
-   out=$build/$target ;;
+*" ${variant:-${variants%% *}} "*) ;;
+*) [ -z "$variant" ] || die "VARIANT of $target can only be: ${variants:-left out}" ;;
 esac
+[[ $variant != *[!a-z0-9]* ]] || die "VARIANT is one of: $variants"
 make_args=()
 if [ "$variant" = clang ]; then
 	# The oldest that the kernel takes is 17.

@@ -12,8 +12,8 @@ dir=$build/kunit-$kernel${high:+-$high}
 offset=0x40000000 mem=1G
 case $kernel-$high in
 arm64-|arm64-64k-) arch=arm64 qemu=qemu-system-aarch64 prefix=aarch64-linux-gnu- ;;
-arm-*|arm-lpae-*) arch=arm qemu=qemu-system-arm prefix=arm-linux-gnueabihf- ;;
-*) die "usage: kunit-qemu.sh arm64|arm64-64k|arm|arm-lpae [high]; 64-bit kernels map all memory" ;;
+arm-|arm-high|arm-lpae-|arm-lpae-high) arch=arm qemu=qemu-system-arm prefix=arm-linux-gnueabihf- ;;
+*) die "usage: kunit-qemu.sh arm64|arm64-64k|arm|arm-lpae [high]; high is for 32 bits" ;;
 esac
 case $kernel-$high in
 arm-high) high=0x80000000 mem=3G ;;
@@ -22,7 +22,7 @@ esac
 
 "$root/harness/deps.sh" qemu-system-arm device-tree-compiler python3
 [ -d "$build/$kernel" ] || die "there is no build/$kernel; run: harness/kernel.sh ${kernel/-/ }"
-mkdir -p "$dir"
+lock_folder "$dir"
 machine=(-machine virt -m "$mem")
 [ "$arch" = arm ] || machine+=(-cpu max)
 "$qemu" "${machine[@]}" -nodefaults -display none -machine dumpdtb="$dir/machine.dtb" >"$dir/dump.log" 2>&1 ||

@@ -3,8 +3,10 @@
 set -euo pipefail
 umask 022
 export LC_ALL=C
-# A make that calls us must not make ours silent, say.
-unset MAKEFLAGS MFLAGS MAKELEVEL
+# A make that calls us must not make ours silent, or build another kernel than we ask for.
+unset MAKEFLAGS MFLAGS MAKELEVEL TARGET VARIANT DEBUG LLVM
+# Where e2fsprogs is, for instance
+PATH=$PATH:/usr/sbin:/sbin
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
@@ -26,10 +28,25 @@ lock() {
 	flock ${1:+-s} 9
 }
 lock_folder() {
+	mkdir -p "$1"
+	# What the caller has locked is ours.
+	case ":${locked_folders:-}:" in *":$1:"*) return ;; esac
+	export locked_folders=${locked_folders:-}:$1
 	exec 8>"$1/.lock"
 	flock -n 8 && return
 	say "waiting for another run to finish (${1#"$root/"}/.lock)"
 	flock 8
+}
+
+# result STATUS NAME: a TAP line; counts in n and bad
+result() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - $2"
+	fi
 }
 
 # run_make LOG MAKE-ARGUMENTS...: make, with its output in LOG and progress on stdout:

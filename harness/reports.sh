@@ -6,6 +6,10 @@
 # leaks, duplicate names in sysfs. Injected failures announce themselves and are none.
 set -eu
 
+for console; do
+	[ -s "$console" ] || { echo "$console: there is no console"; exit 1; }
+done
+
 ! grep -nE -A 12 \
 	-e 'WARNING:|BUG:|BUG at|KASAN|UBSAN|Oops|Kernel panic|general protection' \
 	-e 'INFO: (possible|task|rcu)|possible (circular|recursive)|suspicious RCU' \

@@ -12,6 +12,9 @@
 all=${1:-}
 [ -z "$all" ] || [ "$all" = all ] || die "the argument can only be: all"
 cd "$root"
+# What narrows a test by hand
+unset ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT
+lock_folder "$logs"
 if [ "$all" = all ]; then
 	# What has passed with these very files need not pass again.
 	resume=$logs/passed/$(contents)
@@ -41,9 +44,9 @@ say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
 kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
 kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
-kunit_smp "KUnit, debug kernel, two processors" "$logs/test.dtb" \
+kunit_debug "KUnit, debug kernel, two processors" "$logs/test.dtb" \
 	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
-	"$export_arg"
+	"ncpus=2 $export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug
 
@@ -55,35 +58,34 @@ if [ "$all" = all ]; then
 	suite "generated device trees, 2000" harness/hostile.sh all
 	suite "hostile users, for ten minutes" harness/fuzz.sh 600
 	suite "kunit.py run, with its own configuration" kunit_run
-	one "make kernel VARIANT=modules" make -s kernel VARIANT=modules
+	kernel VARIANT=modules
 	suite "boots with cma_heap as a module" harness/boots.sh modules
-	one "make kernel VARIANT=plain" make -s kernel VARIANT=plain
+	kernel VARIANT=plain
 	suite "the tool without our code" tool plain
-	suite "coverage" harness/coverage.sh
+	suite "make coverage" make coverage
 
 	for target in um arm64; do
-		one "make kernel TARGET=$target LLVM=1" make -s kernel TARGET=$target LLVM=1
+		kernel TARGET=$target LLVM=1
 	done
 	kunit "KUnit, built with clang" clang "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
 	for target in riscv64 x86_64; do
-		one "make kernel TARGET=$target" make -s kernel TARGET=$target
+		kernel TARGET=$target
 	done
 
-	one "make kernel TARGET=arm64" make -s kernel TARGET=arm64
+	kernel TARGET=arm64
 	kunit_qemu "KUnit, arm64" arm64
 	suite "user mappings, arm64" mappings arm64
-	suite "make demo-restricted" harness/demo-restricted.sh
-	suite "importers" harness/importers.sh
-	one "make kernel TARGET=arm64 VARIANT=64k" make -s kernel TARGET=arm64 VARIANT=64k
+	suite "make demo-restricted" make demo-restricted
+	suite "make importers" make importers
+	kernel TARGET=arm64 VARIANT=64k
 	kunit_qemu "KUnit, arm64 with pages of 64 KiB" arm64-64k
-	one "make kernel TARGET=arm" make -s kernel TARGET=arm
+	kernel TARGET=arm
 	kunit_qemu "KUnit, arm" arm
 	kunit_qemu "KUnit, arm, high memory" arm high
-	one "make kernel TARGET=arm VARIANT=lpae" make -s kernel TARGET=arm VARIANT=lpae
+	kernel TARGET=arm VARIANT=lpae
 	kunit_qemu "KUnit, arm with LPAE" arm-lpae
 	kunit_qemu "KUnit, arm with LPAE, above 4 GiB" arm-lpae high
-	one "make kernel TARGET=arm VARIANT=vexpress" make -s kernel TARGET=arm VARIANT=vexpress
-	suite "make demo-framebuffer" harness/demo-framebuffer.sh
+	suite "make demo-framebuffer" make demo-framebuffer
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

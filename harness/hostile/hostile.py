@@ -85,7 +85,8 @@ def try_tree(dtb, cmdline, log):
     """(what is wrong, the oracle, remarks)"""
     with open(dtb, "rb") as f:
         judge = oracle.Oracle(f.read(), cmdline)
-    rc = boot(dtb, cmdline, log, 5 if any(when(judge) for _, when in FATAL) else LIMIT)
+    limit = 5 if any(when(judge) for _, when in FATAL) else LIMIT
+    rc = boot(dtb, cmdline, log, limit)
     with open(log, "rb") as f:
         console = f.read()
     text = console.decode(errors="replace").replace("\r", "")
@@ -104,7 +105,7 @@ def try_tree(dtb, cmdline, log):
         else:
             if "RIP: " not in line:
                 first.append(line)
-    if ended:
+    if ended and " rmem_" not in " " + " ".join(STACK.findall(text)):
         # The report of the end that is to be expected
         first = [line for line in first if not re.search("Kernel panic|BUG|Oops", line)]
     if first:
@@ -119,7 +120,7 @@ def try_tree(dtb, cmdline, log):
         if fatal:
             return [], judge, remarks + fatal
     if rc == 124:
-        bad.append(("timeout", "not done after %d seconds" % LIMIT))
+        bad.append(("timeout", "not done after %d seconds" % limit))
     elif rc:
         bad.append(("crash", "the machine ended with status %d" % rc))
     elif "\nH done" not in text:
@@ -200,7 +201,7 @@ def kept_trees():
 def key():
     """What a seed that has passed depends on"""
     h = hashlib.sha1()
-    files = [ROOT + "/build/um/linux", GEN, DIR + "/init", HERE + "/oracle.py",
+    files = [ROOT + "/build/%s/linux" % os.environ.get("KERNEL", "um"), GEN, DIR + "/init", HERE + "/oracle.py",
              HERE + "/hostile.py"]
     for name in files:
         with open(name, "rb") as f:
@@ -228,10 +229,10 @@ def main():
     os.makedirs(DIR + "/failed", exist_ok=True)
     start = last = time.time()
     n = failed = skipped = nregions = nheaps = 0
-    seen = {}
+    excused = 0
 
     def one(name, base, dtb, cmdline):
-        nonlocal n, failed, nregions, nheaps
+        nonlocal n, failed, nregions, nheaps, excused
         n += 1
         log = DIR + "/now.log"
         bad, judge, remarks = try_tree(dtb, cmdline, log)
@@ -240,9 +241,7 @@ def main():
         heaps = console.count(b"\nH heap ") - 1 if b"\nH heap " in console else 0
         nregions += len(judge.regions)
         nheaps += heaps
-        for r in judge.regions:
-            for kind, heap in judge.judge(r):
-                seen[(kind, heap)] = seen.get((kind, heap), 0) + 1
+        excused += bool(remarks)
         text = "%s: %d region%s, %d heap%s" % (
             name, len(judge.regions), "s"[len(judge.regions) == 1:], heaps, "s"[heaps == 1:])
         if remarks:
@@ -285,12 +284,18 @@ def main():
                 last = time.time()
                 print("# %d trees, %d failed, %d s" % (n, failed, last - start))
             sys.stdout.flush()
-    print("1..%d" % n)
     if skipped:
-        print("# %d seeds have passed before, with this kernel" % skipped)
+        n += 1
+        print("ok %d - %d seeds have passed before, with this kernel" % (n, skipped))
+    # An excuse for everything would be a test of nothing.
+    n += 1
+    few = excused <= max(3, (n + 4) // 5)
+    failed += not few
+    print("%s %d - few trees make others report: %d" % ("ok" if few else "not ok", n, excused))
+    print("1..%d" % n)
     print("# %d trees with %d regions and %d heaps, %d failed, %.2f s a tree" %
           (n, nregions, nheaps, failed, (time.time() - start) / max(n, 1)))
-    return failed != 0 or (n == 0 and not skipped)
+    return failed != 0
 
 
 sys.exit(main())
