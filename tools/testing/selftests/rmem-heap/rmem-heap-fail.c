@@ -24,7 +24,6 @@
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -105,17 +104,16 @@ static unsigned int tests, failed_tests;
 static unsigned long all_points, all_failed;
 static const char *broken = "", *only = "";
 
-static __attribute__((format(printf, 2, 3))) void result(bool ok, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("%sok %u - ", ok ? "" : "not ", ++tests);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	failed_tests += !ok;
-}
+/* result(ok, format, ...) is a case. */
+#define result(ok, ...)							\
+do {									\
+	bool good = ok;							\
+									\
+	printf("%sok %u - ", good ? "" : "not ", ++tests);		\
+	printf(__VA_ARGS__);						\
+	printf("\n");							\
+	failed_tests += !good;						\
+} while (0)
 
 static bool set(const char *file, const char *value)
 {
@@ -723,12 +721,12 @@ static bool is_bound(const char *driver)
 	return !access(link, F_OK);
 }
 
-static int bind(struct work *w)
+static int bind_driver(struct work *w)
 {
 	return set(DRIVER "/bind", w->driver) ? 0 : -errno;
 }
 
-static int unbind(struct work *w)
+static int unbind_driver(struct work *w)
 {
 	return set(DRIVER "/unbind", w->driver) ? 0 : -errno;
 }
@@ -736,12 +734,12 @@ static int unbind(struct work *w)
 static void make_unbound(struct work *w)
 {
 	if (is_bound(w->driver))
-		unbind(w);
+		unbind_driver(w);
 }
 
 static int prepare_bound(struct work *w)
 {
-	return is_bound(w->driver) ? 0 : bind(w);
+	return is_bound(w->driver) ? 0 : bind_driver(w);
 }
 
 /* The heap of a driver's region, from the link that the driver's device has */
@@ -766,8 +764,10 @@ static const struct heap *heap_of(const char *driver)
 
 static void test_driver(const char *driver)
 {
-	static const struct path binding = { NULL, bind, make_unbound, 0, NULL };
-	static const struct path unbinding = { prepare_bound, unbind, make_unbound, 0, NULL };
+	static const struct path binding = { NULL, bind_driver, make_unbound, 0, NULL };
+	static const struct path unbinding = {
+		prepare_bound, unbind_driver, make_unbound, 0, NULL,
+	};
 	struct work w = { .driver = driver, .heap = heap_of(driver) };
 
 	if (!w.heap) {
@@ -777,7 +777,7 @@ static void test_driver(const char *driver)
 	make_unbound(&w);
 	test(&binding, &w, "%s: bind%s", driver, "", false);
 	test(&unbinding, &w, "%s: unbind%s", driver, "", false);
-	result(!bind(&w), "%s: bound again", driver);
+	result(!bind_driver(&w), "%s: bound again", driver);
 }
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -1014,14 +1014,14 @@ static bool check_first(unsigned int nr, unsigned int *hidden, unsigned int *no_
  */
 static void test_first_exports(unsigned int from)
 {
-	static const struct path binding = { NULL, bind, make_unbound, 0, NULL };
+	static const struct path binding = { NULL, bind_driver, make_unbound, 0, NULL };
 	struct work holder = { .driver = "holder" }, gate = { .driver = "gate" };
 	struct sum sum = { .ok = true };
 	char name[64];
 	struct work w = { .driver = name };
 	unsigned int i, drivers = 0, hidden = 0, no_node = 0;
 
-	result(set(BUS "/drivers_autoprobe", "0") && !unbind(&holder) && !bind(&gate),
+	result(set(BUS "/drivers_autoprobe", "0") && !unbind_driver(&holder) && !bind_driver(&gate),
 	       "first export: what the drivers wait for is there");
 	for (i = 1; ; i++) {
 		snprintf(name, sizeof(name), BUS "/devices/first-%u", i);
@@ -1034,7 +1034,7 @@ static void test_first_exports(unsigned int from)
 		}
 		drivers++;
 		once(&binding, &w, from + i, &sum);
-		if (bind(&w)) {
+		if (bind_driver(&w)) {
 			printf("# %s after %u: %s\n", name, from + i, strerror(errno));
 			sum.ok = false;
 		}
@@ -1043,7 +1043,8 @@ static void test_first_exports(unsigned int from)
 		sum.ok &= check_first(i, &hidden, &no_node);
 	printf("# %u of %u without statistics in sysfs, %u without a device node\n", hidden,
 	       drivers, no_node);
-	result(sum.ok && drivers, "first export: allocations from number %u on: %u points, %u failed, %u went on without",
+	result(sum.ok && drivers,
+	       "first export: number %u on: %u points, %u failed, %u went on without",
 	       from + 1, sum.points, sum.failed, sum.done);
 }
 

@@ -34,7 +34,6 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -148,7 +147,7 @@ static struct shared {
 
 static __thread struct thread *me;
 static __thread sigjmp_buf back;
-static __thread volatile sig_atomic_t guarded;
+static __thread bool guarded;	/* a fault goes back to try_words() */
 static int sockets[SOCKETS][2];
 static const char *broken = "";
 static unsigned int tests, failed;
@@ -195,17 +194,20 @@ static bool chance(unsigned int percent)
 	return below(100) < percent;
 }
 
-static __attribute__((format(printf, 1, 2))) void violation(const char *fmt, ...)
+static void say_violation(const char *text)
 {
-	char text[300];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
 	if (__atomic_fetch_add(&shared->violations, 1, __ATOMIC_RELAXED) < 20)
 		printf("# violation: %s (process %d)\n", text, (int)syscall(SYS_gettid));
 }
+
+/* violation(format, ...): what must never be was seen. In one piece on the console */
+#define violation(...)							\
+do {									\
+	char text[300];							\
+									\
+	snprintf(text, sizeof(text), __VA_ARGS__);			\
+	say_violation(text);						\
+} while (0)
 
 /* --- what is in buffers ----------------------------------------------------------------------- */
 
@@ -234,7 +236,7 @@ static bool word_fits(uint64_t word, uint32_t id, uint64_t index)
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (guarded)
+	if (__atomic_load_n(&guarded, __ATOMIC_RELAXED))
 		siglongjmp(back, sig);
 	violation("signal %d where none can be, address %p", sig, info->si_addr);
 	signal(sig, SIG_DFL);
@@ -248,8 +250,8 @@ static void on_alarm(int sig)
 
 enum access { LOAD, STORE, TOUCH };
 
-static __attribute__((noinline)) void access_words(enum access access, uint64_t *to,
-						   const uint64_t *from, unsigned int n)
+static void access_words(enum access access, uint64_t *to, const uint64_t *from,
+			 unsigned int n)
 {
 	unsigned int i;
 
@@ -265,13 +267,13 @@ static __attribute__((noinline)) void access_words(enum access access, uint64_t 
 /* Copies, or writes what is there; false if that ends in a fault */
 static bool try_words(enum access access, void *to, const void *from, unsigned int n)
 {
-	guarded = 1;
 	if (sigsetjmp(back, 1)) {
-		guarded = 0;
+		__atomic_store_n(&guarded, false, __ATOMIC_SEQ_CST);
 		return false;
 	}
+	__atomic_store_n(&guarded, true, __ATOMIC_SEQ_CST);
 	access_words(access, to, from, n);
-	guarded = 0;
+	__atomic_store_n(&guarded, false, __ATOMIC_SEQ_CST);
 	return true;
 }
 
@@ -360,8 +362,9 @@ static struct slot *find_slot(bool used)
 
 	for (i = 0; i < SLOTS; i++) {
 		struct slot *slot = &me->slots[(from + i) % SLOTS];
+		bool taken = slot->fd >= 0;
 
-		if ((slot->fd >= 0) == used)
+		if (taken == used)
 			return slot;
 	}
 	return NULL;
@@ -1690,17 +1693,16 @@ static void read_all(void)
 
 /* --- rounds ----------------------------------------------------------------------------------- */
 
-static __attribute__((format(printf, 2, 3))) void result(bool ok, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("%sok %u - ", ok ? "" : "not ", ++tests);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	failed += !ok;
-}
+/* result(ok, format, ...) is a case. */
+#define result(ok, ...)							\
+do {									\
+	bool good = ok;							\
+									\
+	printf("%sok %u - ", good ? "" : "not ", ++tests);		\
+	printf(__VA_ARGS__);						\
+	printf("\n");							\
+	failed += !good;						\
+} while (0)
 
 static uint64_t attribute(const struct heap *heap, const char *what)
 {
