@@ -287,6 +287,9 @@ enum judge_entry {
  * @status: of its node, NULL for none
  * @iommu_addresses: has them
  * @no_phandle: has none
+ * @cut: the compatible is without its last byte
+ * @cells: #address-cells of the parent, if not those of the root; -1 for none
+ * @no_ranges: nor has the parent ranges
  * @reg: where its memory is said to be
  * @base: physical address; JUDGE_BASE if 0
  * @size: JUDGE_SIZE if 0
@@ -305,6 +308,9 @@ struct judge_case {
 	const char *status;
 	bool iommu_addresses;
 	bool no_phandle;
+	bool cut;
+	int cells;
+	bool no_ranges;
 	enum judge_reg reg;
 	u64 base;
 	u64 size;
@@ -388,6 +394,11 @@ static const struct judge_case judge_cases[] = {
 	{ "no memory for a dynamic region", .reg = JUDGE_DYNAMIC,
 	  JUDGE_REFUSED("there was no memory for it") },
 
+	{ "no #address-cells", .cells = -1, JUDGE_REFUSED("of the root") },
+	{ "other #address-cells", .cells = 1, JUDGE_REFUSED("of the root") },
+	{ "countless #address-cells", .cells = 0x6a008002, JUDGE_REFUSED("of the root") },
+	{ "no ranges", .no_ranges = true, JUDGE_REFUSED("of the root") },
+
 	/* Entries that are of no use */
 	{ "base is not a page's", .base = JUDGE_BASE + SZ_2K, .entry = JUDGE_ENTRY_WITHOUT_OPS,
 	  JUDGE_REFUSED("multiples of the page size") },
@@ -403,6 +414,19 @@ static const struct judge_case judge_cases[] = {
 	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("size is not usable") },
 	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = JUDGE_ENTRY_WITHOUT_OPS,
 	  JUDGE_REFUSED("size is not usable") },
+
+	/* Nobody knows what it is */
+	{ "pool without an end", JUDGE_SHARED, .cut = true, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_REFUSED("not a list of strings") },
+	{ "compatible without an end", .compatible = { "vendor,secure" }, .cut = true,
+	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("not a list of strings") },
+	{ "second compatible without an end", .compatible = { "shared-dma-pool", "vendor,x" },
+	  .cut = true, .flags = { "no-map" }, .entry = JUDGE_ENTRY,
+	  JUDGE_REFUSED("not a list of strings") },
+	{ "two pools", .compatible = { "shared-dma-pool", "restricted-dma-pool" },
+	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("two kinds of pool") },
+	{ "two pools, reusable", .compatible = { "restricted-dma-pool", "shared-dma-pool" },
+	  .flags = { "reusable" }, .entry = JUDGE_ENTRY, JUDGE_REFUSED("two kinds of pool") },
 
 	/* Owners */
 	{ "compatible of another driver", .compatible = { "vendor,secure" },
@@ -506,6 +530,13 @@ static void judge_add_region(struct kunit *test, void *fdt, int node, const stru
 	for (i = 0; i < ARRAY_SIZE(c->compatible) && c->compatible[i]; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_string(fdt, node, "compatible",
 							       c->compatible[i]));
+	if (c->cut) {
+		int len;
+		char *val = fdt_getprop_w(fdt, node, "compatible", &len);
+
+		KUNIT_ASSERT_NOT_NULL(test, val);
+		val[len - 1] = 'x';
+	}
 	for (i = 0; i < ARRAY_SIZE(c->flags) && c->flags[i]; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, c->flags[i]));
 	if (c->status)
@@ -540,7 +571,12 @@ static struct device_node *judge_unflatten(struct kunit *test, const struct judg
 
 	node = judge_add_node(test, fdt, 0, "reserved-memory");
 	judge_add_cells(test, fdt, node);
-	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
+	if (c->cells > 0)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#address-cells", c->cells));
+	else if (c->cells)
+		KUNIT_ASSERT_EQ(test, 0, fdt_delprop(fdt, node, "#address-cells"));
+	if (!c->no_ranges)
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
 	node = judge_add_node(test, fdt, node, "region");
 	judge_add_region(test, fdt, node, c, rmem);
 
@@ -770,6 +806,10 @@ static const struct name_case name_cases[] = {
 	{ "@1000", "no name" },
 	{ "@", "no name" },
 	{ NAME_OF_240 "@23456789abcdef0", "too long" },
+
+	{ ".", "folder" },
+	{ "..", "folder" },
+	{ "...", },
 
 	{ "bank%s@1000", "the name has" },
 	{ "%n", "the name has" },
