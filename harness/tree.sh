@@ -18,7 +18,22 @@ KDIR=${KDIR:-}
 
 "$root/harness/deps.sh" gcc make flex bison bc cpio xz-utils git python3 perl \
 	device-tree-compiler libelf-dev libssl-dev util-linux
+
+# While others build from the tree it cannot be touched, and need not be if it was made
+# from what there is.
+inputs() {
+	(cd "$root" && echo "$KDIR" && find . \( -name .git -o -path ./build -o -path ./harness \
+		-o -path ./.ci \) -prune -o -type f -print0 | sort -z | xargs -0 sha1sum) | sha1sum
+}
+made_from=$(inputs)
+mkdir -p "$build"
+exec 9>"$build/.lock"
+if ! flock -n 9 && [ "$(cat "$state/inputs" 2>/dev/null)" = "$made_from" ]; then
+	say "up to date"
+	exit
+fi
 lock
+rm -f "$state/inputs"
 
 # --- the pristine source: sets base (its folder) and base_id -------------------------
 
@@ -280,6 +295,7 @@ while IFS= read -r f; do
 	fi
 done <"$state/wanted"
 mv "$state/wanted" "$state/manifest"
+echo "$made_from" >"$state/inputs"
 
 case $updated in
 0) say "up to date" ;;
