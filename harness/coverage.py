@@ -4,7 +4,8 @@
 
 Judges what lcov has counted, in TAP: the share of lines and of branches, and for each
 function that was not run whole, what is missing and why. A reason is a line of REASONS,
-"file function: reason"."""
+"file function: reason". One that begins with "never" says that what is missing cannot be
+run on User-Mode Linux at all: its branches are not asked for. Both shares are printed."""
 
 import bisect
 import glob
@@ -68,6 +69,7 @@ def main():
         if os.path.basename(path) not in files:
             result(False, f'{path}: nothing of it was counted')
 
+    never = 0
     used = set()
     total = {'lines': [0, 0], 'branches': [0, 0]}
     for name, (functions, lines, branches) in sorted(files.items()):
@@ -75,6 +77,7 @@ def main():
         starts = sorted(functions)
         here = {'lines': [0, 0], 'branches': [0, 0]}
         missing = defaultdict(lambda: ([], []))
+        untaken = defaultdict(int)
 
         def function(line):
             at = bisect.bisect_right(starts, line)
@@ -88,6 +91,7 @@ def main():
         for line, hits in branches.items():
             here['branches'][0] += sum(h > 0 for h in hits)
             here['branches'][1] += len(hits)
+            untaken[function(line)] += hits.count(0)
             if min(hits) == 0 and lines.get(line, 1):
                 missing[function(line)][1].append(line)
         for what, (hit, of) in here.items():
@@ -97,6 +101,8 @@ def main():
                                         here.items()))
         for func, (gone, half) in missing.items():
             why = reasons.get((name, func))
+            if why and why.startswith('never'):
+                never += untaken[func]
             used.add((name, func))
             result(why is not None, f"{name} {func}: {why or 'no reason why not all of it runs'}")
             for kind, numbers in (('not run', gone), ('one way only', half)):
@@ -105,6 +111,9 @@ def main():
                 for number in sorted(numbers) if why is None else []:
                     print(f'#     {number}: {source[number - 1].strip()}')
 
+    print(f'# {100 * total["branches"][0] / total["branches"][1]:.1f} percent of '
+          f'{total["branches"][1]} branches; {never} of them can never be taken here')
+    total['branches'][1] -= never
     for what, (hit, of) in total.items():
         share = 100 * hit / max(of, 1)
         result(share >= WANTED[what], f'{share:.1f} percent of {of} {what}, wanted '
