@@ -335,6 +335,7 @@ struct rmem_test_user {
 	struct rmem_heap *heap;
 	struct completion runs;
 	unsigned int seed;
+	unsigned int pages;
 	unsigned int failed;
 	unsigned int dirty;
 };
@@ -348,7 +349,7 @@ static int rmem_test_user_thread(void *data)
 	complete(&user->runs);
 	prandom_seed_state(&rnd, user->seed);
 	for (i = 0; i < 300; i++) {
-		size_t len = PAGE_SIZE * (1 + prandom_u32_state(&rnd) % 128);
+		size_t len = PAGE_SIZE * (1 + prandom_u32_state(&rnd) % user->pages);
 		struct rmem_buffer *buf = rmem_test_pool_try(user->heap, len);
 		void *vaddr;
 
@@ -378,6 +379,7 @@ static void rmem_test_users(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(users); i++) {
 		users[i].heap = heap;
 		users[i].seed = i + 1;
+		users[i].pages = (heap->rmem->size >> PAGE_SHIFT) / 16;
 		init_completion(&users[i].runs);
 		threads[i] = kthread_create(rmem_test_user_thread, &users[i], "rmem_test");
 		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));

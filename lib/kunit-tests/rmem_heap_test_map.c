@@ -285,18 +285,26 @@ static void rmem_test_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_attach_error(dmabuf, dev), -EBUSY);
 }
 
-/* A device without a DMA mask cannot import */
+/* A device without a DMA mask cannot import, nor one that takes no page at a time */
 static void rmem_test_no_mask(struct kunit *test)
 {
 	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
 						 SZ_64K);
 	struct device *dev = rmem_test_device(test, "/free");
-	u64 *mask = dev->dma_mask;
+	u64 *mask = dev->dma_mask, none = 0;
 	int ret;
 
 	dev->dma_mask = NULL;
 	ret = rmem_test_attach_error(dmabuf, dev);
+	dev->dma_mask = &none;
+	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+	ret = rmem_test_attach_error(dmabuf, dev);
 	dev->dma_mask = mask;
+	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+
+	dma_set_max_seg_size(dev, PAGE_SIZE / 2);
+	ret = rmem_test_attach_error(dmabuf, dev);
+	dma_set_max_seg_size(dev, 0);
 	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
 }
 
@@ -346,8 +354,11 @@ static void rmem_test_small_segments(struct kunit *test)
 		"device-only@17000000",
 	};
 	struct device *dev = rmem_test_device(test, "/small-segments");
-	unsigned int h;
+	unsigned int h, size = dma_get_max_seg_size(dev);
 
+	KUNIT_ASSERT_EQ(test, size, 0x3000);
+	/* The same number of pages, where they are larger */
+	dma_set_max_seg_size(dev, 3 * PAGE_SIZE);
 	for (h = 0; h < ARRAY_SIZE(heaps); h++) {
 		struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, heaps[h]),
 							 SZ_1M + PAGE_SIZE);
@@ -357,11 +368,12 @@ static void rmem_test_small_segments(struct kunit *test)
 
 		import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
 		for_each_sgtable_dma_sg(import->sgt, sg, i)
-			KUNIT_EXPECT_LE(test, sg_dma_len(sg), 0x3000);
+			KUNIT_EXPECT_LE(test, sg_dma_len(sg), 3 * PAGE_SIZE);
 		rmem_test_is_direct(test, import);
 		rmem_test_unmap(test, import);
 		rmem_test_put(test, dmabuf);
 	}
+	dma_set_max_seg_size(dev, size);
 }
 
 /* No segment crosses an address that the importer cannot count past */
