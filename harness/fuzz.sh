@@ -14,23 +14,13 @@ seed=${2:-$(date +%s)}
 dir=$build/fuzz
 n=0 bad=0
 [[ $seconds =~ ^[1-9][0-9]*$ && $seed =~ ^[0-9]+$ ]] || die "SECONDS and SEED are numbers"
-mkdir -p "$dir"
+lock_folder "$dir"
 
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler
 make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$dir" \
 	CFLAGS="-O2 -Wall -Wextra -Werror" "$dir/rmem-heap-fuzz"
 "$root/harness/check/initrd.sh" "$dir/fuzz.cpio" init="$dir/rmem-heap-fuzz" >/dev/null
 dtc -q -I dts -O dtb -o "$dir/fuzz.dtb" "$root/harness/dts/fuzz.dts"
-
-result() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - $2"
-	fi
-}
 
 # Our numbers instead of those of the boot; the rest of the console is in the log
 relay() { # LABEL
