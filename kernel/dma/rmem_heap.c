@@ -1200,7 +1200,7 @@ bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
 		return heap->held_back || (rmem_heap_exported(heap) && !alias);
 	}
 	/* An area whose node has a namesake is found under neither: both are refused. */
-	if (!alias)
+	if (cma && !alias)
 		list_for_each_entry(heap, &rmem_heaps, list)
 			if (heap->verdict == RMEM_REFUSED &&
 			    !strncmp(heap->name, cma_get_name(cma), CMA_MAX_NAME - 1))
