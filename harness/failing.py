@@ -29,7 +29,7 @@ CALLS = ["rmem_heap_scan", "rmem_heap_show", "rmem_heap_register", "rmem_heap_de
 OURS = re.compile(r"^_*(rmem_|sample_|devm_rmem_)")
 FAULT = "FAULT_INJECTION: forcing a failure"
 # What the driver core says; drivers themselves say nothing of a lack of memory.
-DRIVER_FAILED = re.compile(r"probe of \S+ with driver rmem-heap-sample returned -12 ")
+DRIVER_FAILED = re.compile(r"with driver rmem-heap-sample (returned -?12 |failed with error -12)")
 MOST = 1 << 16      # more allocations than a boot has until then
 
 

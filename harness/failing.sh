@@ -115,7 +115,8 @@ first() {
 				"$dir/$mode-$from.log")
 			hidden=$(sed -n 's/^# \([0-9]*\) of .* without statistics.*/\1/p' \
 				"$dir/$mode-$from.log")
-			[ "${hidden:-none}" = "$(grep -c 'sysfs does not show all of it' \
+			# A driver that binds later may have had more luck.
+			[ "${hidden:-1000}" -le "$(grep -c 'sysfs does not show all of it' \
 				"$dir/$mode-$from.log")" ] && rc=0 || rc=1
 			result $rc "$mode-$from: the kernel says what it does not show"
 		done
