@@ -567,7 +567,8 @@ static const struct path paths_all[] = {
 	{ get_small, set_name, put, 0, NULL },
 	{ get_small, export_fence, put_fence, 0, NULL },
 	{ get_fence, import_fence, put_fence, 0, NULL },
-	{ get_info, read_it, put, 0, NULL },
+	/* What proc says when it has no inode for the file */
+	{ get_info, read_it, put, ENOENT, NULL },
 };
 
 static const char * const names_all[] = {
