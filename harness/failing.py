@@ -26,6 +26,7 @@ ROOT = os.path.dirname(HERE)
 KERNEL = os.path.join(ROOT, "build/um-debug/linux")
 CALLS = ["rmem_heap_scan", "rmem_heap_show", "rmem_heap_register", "rmem_heap_debugfs",
          "rmem_consumer_driver_init", "sample_driver_init"]
+INITS = {"rmem_consumer_driver_init", "sample_driver_init"}
 OURS = re.compile(r"^_*(rmem_|sample_|devm_rmem_)")
 FAULT = "FAULT_INJECTION: forcing a failure"
 # What the driver core says; drivers themselves say nothing of a lack of memory.
@@ -127,6 +128,9 @@ class Boot:
             elif self.stack:
                 break
         self.ours = [name for name in self.stack if OURS.match(name)]
+        # A driver that could not even be registered: that is before all that is ours.
+        if set(self.ours) <= INITS:
+            self.ours = []
 
 
 class Sweep:
