@@ -42,7 +42,7 @@ kernel: tree
 boot:
 	@harness/boot.sh $(variant)
 
-run: TARGET = um
+run importers: TARGET = um
 run: kernel
 	@exec harness/run.sh
 
@@ -66,7 +66,7 @@ demo-restricted: tree
 	@harness/kernel.sh arm64
 	@exec harness/demo-restricted.sh
 
-importers: tree
+importers: kernel
 	@harness/kernel.sh arm64
 	@exec harness/importers.sh
 

@@ -19,12 +19,9 @@ known_skips() {
 	#
 	# 32-bit ARM without large addresses has no swiotlb, so no restricted pools.
 	#
-	# virtio-gpu's blobs need /dev/udmabuf of the machine that QEMU runs on.
-	#
 	# Only the debug kernel has kmemleak, and coverage is of another one.
 	[ "${KERNEL:-}" != um-coverage ] || leaks='no kmemleak in this kernel'
 	grep -vE 'Could not open vgem|no restricted pools without swiotlb' |
-		grep -vE 'cannot enable blob resources without udmabuf' |
 		grep -vE "$leaks"
 }
 

@@ -12,6 +12,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/iosys-map.h>
 #include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -231,6 +232,24 @@ static void rmem_consumer_free(struct rmem_consumer_file *file)
 	INIT_LIST_HEAD(&file->blocks);
 }
 
+static int rmem_consumer_vmap(struct rmem_consumer_vmap *vmap)
+{
+	struct dma_buf *dmabuf = dma_buf_get(vmap->fd);
+	struct iosys_map map;
+	int ret;
+
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	ret = dma_buf_vmap_unlocked(dmabuf, &map);
+	if (!ret) {
+		vmap->iomem = map.is_iomem;
+		dma_buf_vunmap_unlocked(dmabuf, &map);
+	}
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
 static int rmem_consumer_open(struct inode *inode, struct file *filp)
 {
 	struct rmem_consumer_file *file = kzalloc_obj(*file);
@@ -265,6 +284,7 @@ static long rmem_consumer_ioctl(struct file *filp, unsigned int cmd, unsigned lo
 		struct rmem_consumer_map map;
 		struct rmem_consumer_dma dma;
 		struct rmem_consumer_alloc alloc;
+		struct rmem_consumer_vmap vmap;
 	} u = { };
 	int ret = 0;
 
@@ -294,6 +314,9 @@ static long rmem_consumer_ioctl(struct file *filp, unsigned int cmd, unsigned lo
 		break;
 	case RMEM_CONSUMER_FREE:
 		rmem_consumer_free(file);
+		break;
+	case RMEM_CONSUMER_VMAP:
+		ret = rmem_consumer_vmap(&u.vmap);
 		break;
 	default:
 		ret = -ENOTTY;

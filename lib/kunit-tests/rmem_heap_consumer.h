@@ -64,11 +64,22 @@ struct rmem_consumer_alloc {
 	__u64 inside;
 };
 
+/**
+ * struct rmem_consumer_vmap - the driver maps a dma-buf for itself, and gives it back
+ * @fd: in: the dma-buf
+ * @iomem: out: 1 if it must be accessed as I/O memory
+ */
+struct rmem_consumer_vmap {
+	__s32 fd;
+	__u32 iomem;
+};
+
 #define RMEM_CONSUMER_INFO	_IOR('R', 0x40, struct rmem_consumer_info)
 #define RMEM_CONSUMER_MAP	_IOWR('R', 0x41, struct rmem_consumer_map)
 #define RMEM_CONSUMER_UNMAP	_IO('R', 0x42)
 #define RMEM_CONSUMER_DMA	_IOWR('R', 0x43, struct rmem_consumer_dma)
 #define RMEM_CONSUMER_ALLOC	_IOWR('R', 0x44, struct rmem_consumer_alloc)
 #define RMEM_CONSUMER_FREE	_IO('R', 0x45)
+#define RMEM_CONSUMER_VMAP	_IOWR('R', 0x46, struct rmem_consumer_vmap)
 
 #endif /* _RMEM_HEAP_CONSUMER_H */

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: in-uml.sh COMMAND...    run a command on User-Mode Linux instead of on this machine
+#
+# For what a machine's kernel may not have: here there is a /dev/udmabuf. The files are this
+# machine's, but for a /tmp of its own; there is no network. From the environment:
+#   MACHINE=3G      memory for all of it
+#   TIMEOUT=600     seconds until it is stopped
+# and all else is the command's. Its output is stdout, with what the kernel says, and its exit
+# status is ours.
+. "$(dirname "$0")/lib.sh"
+
+[ $# -gt 0 ] || die "usage: in-uml.sh COMMAND..."
+dir=$build/in-uml
+"$root/harness/deps.sh" gcc libc6-dev
+lock_folder "$dir"
+gcc -static -O2 -Wall -Wextra -Werror -o "$dir/host-init" "$root/harness/check/host-init.c"
+"$root/harness/check/initrd.sh" "$dir/host.cpio" init="$dir/host-init" >/dev/null
+
+# Kernel parameters cannot have blanks.
+script=$dir/command
+[[ $script != *[[:space:]]* ]] || die "the path to $script has blanks in it"
+{
+	export -p
+	printf 'cd %q\n' "$PWD"
+	printf '%q ' exec "$@"
+	echo
+} >"$script"
+
+rc=
+while IFS= read -r line; do
+	case $line in
+	"host-init: exit status "*) rc=${line##* } rc=${rc%$'\r'} ;;
+	*) printf '%s\n' "$line" ;;
+	esac
+done < <(MEM=${MACHINE:-3G} DTB='' INITRD=$dir/host.cpio APPEND="quiet run=$script" \
+	KERNEL='' "$root/harness/boot.sh" 2>&1 </dev/null)
+[ -n "$rc" ] || die "User-Mode Linux ended before the command did"
+exit "$rc"
