@@ -4,6 +4,8 @@
 # "virt" machine. Prints TAP. PART is one of
 #   devices    the test consumers, vivid with both of its allocators, and QEMU's edu
 #   bounce     edu behind a restricted pool; vivid and regions beyond 4 GiB
+#   iommu      edu behind an SMMU
+#   iommu-pool the same, with a node that names a restricted pool
 #   gpu        virtio-gpu, and its screen. QEMU needs the /dev/udmabuf of the machine that
 #              it runs on; where there is none, it runs on User-Mode Linux, which has one
 #   no-blobs   virtio-gpu without what it needs to import: its own buffer on the screen, and
@@ -50,6 +52,15 @@ run_part() {
 			"$vivid heaps=$regions:bank@118000000:dsp@11c000000 parts=beyond:bounce pool=guest@58000000" \
 			"$root/harness/qemu.sh" arm64 "${edu[@]}"
 		;;
+	iommu)
+		machine devices.dtsi importers 3G "heaps=$regions parts=iommu" \
+			"$root/harness/qemu.sh" arm64 "${edu[@]}" -machine iommu=smmuv3
+		;;
+	iommu-pool)
+		machine pool.dtsi importers 3G \
+			"heaps=$regions parts=iommu pool=guest@58000000" \
+			"$root/harness/qemu.sh" arm64 "${edu[@]}" -machine iommu=smmuv3
+		;;
 	gpu)
 		screen gpu 1 "${blobs[@]}" -device virtio-gpu-pci,blob=true,xres=640,yres=480
 		;;
@@ -63,11 +74,11 @@ case ${1:-} in
 machine) run_part "$2"; exit ;;
 esac
 
-[ $# -gt 0 ] || set -- devices bounce gpu no-blobs
+[ $# -gt 0 ] || set -- devices bounce iommu iommu-pool gpu no-blobs
 for part; do
 	case $part in
-	devices|bounce|gpu|no-blobs) ;;
-	*) die "PART is one of: devices, bounce, gpu, no-blobs" ;;
+	devices|bounce|iommu|iommu-pool|gpu|no-blobs) ;;
+	*) die "PART is one of: devices, bounce, iommu, iommu-pool, gpu, no-blobs" ;;
 	esac
 done
 
@@ -112,6 +123,7 @@ program importers-gpu
 cp "$root/harness/dts/importers.dtsi" "$dir/devices.dtsi"
 cat "$root/harness/dts/importers.dtsi" "$root/harness/dts/importers-bounce.dtsi" \
 	>"$dir/bounce.dtsi"
+{ cat "$dir/devices.dtsi"; echo '&{/pcie@10000000} { memory-region = <&guest>; };'; } >"$dir/pool.dtsi"
 
 for part; do
 	if [ "$part" = gpu ] && [ ! -w /dev/udmabuf ]; then

@@ -7,7 +7,9 @@
  *	vivid		capture from and output to both allocators of vivid
  *	beyond		vivid cannot reach the regions above 4 GiB
  *	edu		QEMU's edu, a PCI device that reaches all memory
- *	bounce		the same behind the pool of the heap that pool=NAME names
+ *	iommu		the same behind an IOMMU. There the kernel gives the device no pool, even
+ *			if its node names one, pool=NAME
+ *	bounce		edu behind that pool
  *	consumer	the test consumers, one for each kind of region
  * break=WHAT spoils the test itself: frame, pattern, copy, tail, order, route or report.
  */
@@ -772,6 +774,12 @@ static bool edu_inside(const struct edu *edu, const struct source *src)
 	       edu->map.highest < src->base + src->size;
 }
 
+static bool edu_outside(const struct edu *edu, const struct source *src)
+{
+	return edu->map.len == LEN && (edu->map.highest < src->base ||
+				       edu->map.lowest >= src->base + src->size);
+}
+
 /* The start, the end, and where the chunks of a restricted pool meet */
 static const struct piece {
 	size_t from, to;
@@ -886,22 +894,48 @@ static void dark_part(const struct source *src)
 	close(fd);
 }
 
-static void edu_part(void)
+/* Slots of the pool that are in use */
+static long slots(const struct source *pool)
+{
+	char path[512], text[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/swiotlb/%s/io_tlb_used", pool->name);
+	file = fopen(path, "r");
+	if (!file) {
+		/* Where a pool comes that was set up before that folder was. */
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/io_tlb_used", pool->name);
+		file = fopen(path, "r");
+	}
+	if (!file || !fgets(text, sizeof(text), file))
+		fail("%s", path);
+	fclose(file);
+	return atol(text);
+}
+
+/* Behind an IOMMU the addresses are its own, and nothing bounces. */
+static void edu_part(bool translated, const struct source *pool)
 {
 	unsigned int i;
 	struct edu edu;
+	long before;
+	bool right;
 	size_t n;
 	int fd;
 
 	for (i = 0; i < nr_heaps; i++) {
 		const struct source *src = &sources[i], *to = next_with_cpu(i, false);
 
+
 		fd = alloc(src, LEN);
+		before = pool ? slots(pool) : 0;
 		if (edu_map(&edu, fd))
 			fail("edu: %s", src->name);
-		if (spoilt("route"))
-			edu.map.highest = src->base + src->size;
-		check(edu_inside(&edu, src), "edu: %s: %u entries, at %#llx to %#llx",
+		if (pool)
+			check(slots(pool) == before, "edu: %s takes no slot of %s", src->name,
+			      pool->name);
+		right = translated ? edu_outside(&edu, src) : edu_inside(&edu, src);
+		check(right != spoilt("route"), "edu: %s: %u entries, at %#llx to %#llx",
 		      src->name, edu.map.nents, (unsigned long long)edu.map.lowest,
 		      (unsigned long long)edu.map.highest);
 		close(edu.fd);
@@ -921,25 +955,6 @@ static void edu_part(void)
 	}
 	n = edu_between(source("udmabuf"), source("video@"), 200);
 	check(!n, "edu: from udmabuf to video: %zu bytes wrong", n);
-}
-
-/* Slots of the pool that are in use */
-static long slots(const struct source *pool)
-{
-	char path[512], text[32] = "";
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/swiotlb/%s/io_tlb_used", pool->name);
-	file = fopen(path, "r");
-	if (!file) {
-		/* Where a pool comes that was set up before that folder was. */
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/io_tlb_used", pool->name);
-		file = fopen(path, "r");
-	}
-	if (!file || !fgets(text, sizeof(text), file))
-		fail("%s", path);
-	fclose(file);
-	return atol(text);
 }
 
 /*
@@ -1183,7 +1198,9 @@ int main(void)
 	if (has_part("beyond"))
 		beyond_part();
 	if (has_part("edu"))
-		edu_part();
+		edu_part(false, NULL);
+	if (has_part("iommu"))
+		edu_part(true, getenv("pool") ? source(getenv("pool")) : NULL);
 	if (has_part("bounce"))
 		bounce_part(source(getenv("pool") ?: ""));
 
