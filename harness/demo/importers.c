@@ -926,7 +926,6 @@ static void edu_part(bool translated, const struct source *pool)
 	for (i = 0; i < nr_heaps; i++) {
 		const struct source *src = &sources[i], *to = next_with_cpu(i, false);
 
-
 		fd = alloc(src, LEN);
 		before = pool ? slots(pool) : 0;
 		if (edu_map(&edu, fd))
