@@ -3,13 +3,13 @@
 # usage: kernel.sh TARGET [VARIANT]    build build/tree into build/TARGET or build/TARGET-VARIANT
 #
 #	um	[debug|modules|plain|coverage|clang]
-#	arm64	[64k|clang]	for QEMU's "virt" machine, as the next three
+#	arm64	[64k|clang|fail]	for QEMU's "virt" machine, as the next three
 #	arm	[lpae|vexpress]	vexpress is for QEMU's vexpress-a9
 #	riscv64
 #	x86_64
 #
 # debug has all that finds bugs, modules has cma_heap as one, plain is without our code,
-# coverage counts what was run; 64k is the size of pages.
+# coverage counts what was run, fail lets functions fail; 64k is the size of pages.
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -24,7 +24,7 @@ case $target in
 um) arch=um image=linux variants="debug modules plain coverage clang" ;;
 arm64)
 	# kunit.py boots the compressed one.
-	arch=arm64 image=arch/arm64/boot/Image also=Image.gz variants="64k clang"
+	arch=arm64 image=arch/arm64/boot/Image also=Image.gz variants="64k clang fail"
 	prefix=aarch64-linux-gnu-
 	;;
 arm) arch=arm image=arch/arm/boot/zImage variants="lpae vexpress" prefix=arm-linux-gnueabihf- ;;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # usage: qemu.sh KERNEL [QEMU-OPTION...]    boot build/KERNEL: arm64, arm64-64k, arm64-clang,
-# arm or arm-lpae on QEMU's "virt" machine, arm-vexpress on its "vexpress-a9", with, from the
+# arm64-fail, arm or arm-lpae on QEMU's "virt" machine, arm-vexpress on its "vexpress-a9", with, from the
 # environment:
 #   INITRD=y.cpio    initial file system; its /init is run
 #   DTSI=x.dtsi      nodes that the machine's own device tree gets in addition
@@ -13,7 +13,7 @@
 
 kernel=${1:-}
 case $kernel in
-arm64|arm64-64k|arm64-clang)
+arm64|arm64-64k|arm64-clang|arm64-fail)
 	qemu=qemu-system-aarch64 image=arch/arm64/boot/Image machine=(-machine virt -cpu cortex-a76)
 	;;
 arm|arm-lpae)
@@ -24,7 +24,7 @@ arm-vexpress)
 	MEM=${MEM:-1G}
 	;;
 *)
-	die "the argument can only be: arm64, arm64-64k, arm64-clang, arm, arm-lpae or arm-vexpress"
+	die "the argument can only be: arm64, arm64-64k, arm64-clang, arm64-fail, arm, arm-lpae or arm-vexpress"
 	;;
 esac
 image=$build/$kernel/$image

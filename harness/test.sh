@@ -77,6 +77,8 @@ if [ "$all" = all ]; then
 	suite "user mappings, arm64" mappings arm64
 	suite "make demo-restricted" make demo-restricted
 	suite "make importers" make importers
+	kernel TARGET=arm64 VARIANT=fail
+	suite "failing functions, arm64" harness/failing.sh functions
 	kernel TARGET=arm64 VARIANT=64k
 	kunit_qemu "KUnit, arm64 with pages of 64 KiB" arm64-64k
 	kernel TARGET=arm

@@ -15,6 +15,8 @@
  *			another one, `off` injects nothing
  *	first=N		just drivers that make the heap of their region: with the first one
  *			allocation number N + 1 fails, with the next one the next, ...
+ *	functions=1	by fail_function instead: functions that heaps call fail, one after the
+ *			other, in all of the paths
  *	boot=1		say which heaps there are and whether they work, no more; for boots
  *			in which an allocation failed
  */
@@ -43,6 +45,7 @@
 #define BUS		"/sys/bus/platform"
 #define DRIVER		BUS "/drivers/rmem-heap-sample"
 #define DEBUGFS		"/sys/kernel/debug"
+#define FAIL_FUNCTION	DEBUGFS "/fail_function"
 #define GROUPS		"/tmp/cgroup"
 
 #define PAGE		4096UL
@@ -55,7 +58,7 @@
 struct heap {
 	char name[256];
 	uint64_t size;
-	bool visible;
+	bool visible, chains;
 };
 
 /* What a heap's folder in sysfs says, and what is in it */
@@ -98,6 +101,35 @@ struct sum {
 	bool ok;
 	int refused;
 };
+
+/*
+ * What fail_function makes fail: what it returns instead, and what a program gets then. Odd
+ * errnos are those that have to arrive as they are.
+ */
+static const struct function {
+	const char *name;
+	long retval;
+	int err;
+} functions[] = {
+	{ "should_failslab", -ENOMEM, ENOMEM },
+	{ "should_fail_alloc_page", 1, ENOMEM },
+	{ "cma_alloc", 0, ENOMEM },
+	{ "swiotlb_alloc", 0, ENOMEM },
+	{ "gen_pool_alloc_algo_owner", 0, ENOMEM },
+	/* A limit is what it means, and no reason to try again. */
+	{ "dmem_cgroup_try_charge", -EAGAIN, ENOMEM },
+	{ "dma_buf_export", -ENFILE, ENFILE },
+	{ "sg_alloc_table", -ENOMEM, ENOMEM },
+	{ "dma_map_sgtable", -EREMOTEIO, EREMOTEIO },
+	/* DMA_MAPPING_ERROR, which has no reason */
+	{ "dma_map_phys", -1, ENOMEM },
+	{ "apply_to_page_range", -EBUSY, EBUSY },
+	{ "vmap", 0, ENOMEM },
+};
+
+static const struct function *function;	/* NULL: allocations, by fail-nth */
+static unsigned int function_paths;	/* in which it has failed */
+static int probability_fd, times_fd, space_fd;
 
 static int nth_fd;
 static unsigned int tests, failed_tests;
@@ -193,25 +225,67 @@ static bool same_state(const struct heap *heap, const struct state *before)
 
 /* --- injecting -------------------------------------------------------------------------------- */
 
-static void arm(unsigned int n)
+static void put_number(int fd, unsigned int n)
 {
 	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", strcmp(broken, "off") ? n : 0);
+	int len = snprintf(text, sizeof(text), "%u", n);
 
-	if (pwrite(nth_fd, text, len, 0) != len)
-		printf("# fail-nth: %s\n", strerror(errno));
+	if (write(fd, text, len) != len)
+		printf("# injecting: %s\n", strerror(errno));
+}
+
+static unsigned int get_number(int fd)
+{
+	char text[16] = "";
+
+	if (read(fd, text, sizeof(text) - 1) <= 0)
+		printf("# injecting: %s\n", strerror(errno));
+	return strtoul(text, NULL, 10);
+}
+
+/* Those of fail_function are on while there is a probability; files there cannot seek. */
+static unsigned int times_left(void)
+{
+	int fd = open(FAIL_FUNCTION "/times", O_RDONLY | O_CLOEXEC);
+	unsigned int n = get_number(fd);
+
+	close(fd);
+	return n;
+}
+
+static unsigned int nth_left(void)
+{
+	lseek(nth_fd, 0, SEEK_SET);
+	return get_number(nth_fd);
+}
+
+/* The last of these writes is what turns it on, and the first of disarm() off. */
+static void arm(unsigned int n)
+{
+	if (!strcmp(broken, "off"))
+		return;
+	if (!function) {
+		put_number(nth_fd, n);
+		return;
+	}
+	/* It lets pass while there is more than one. */
+	put_number(space_fd, n);
+	put_number(times_fd, 1);
+	put_number(probability_fd, n ? 100 : 0);
 }
 
 /* Has it been injected? */
 static bool disarm(unsigned int n)
 {
-	char text[16] = "";
 	unsigned int left;
 
-	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
-		printf("# fail-nth: %s\n", strerror(errno));
-	left = strtoul(text, NULL, 10);
-	arm(0);
+	if (function) {
+		put_number(probability_fd, 0);
+		left = times_left();
+	} else {
+		left = nth_left();
+		put_number(nth_fd, 0);
+	}
 	return n && strcmp(broken, "off") && !left;
 }
 
@@ -219,7 +293,7 @@ static bool allowed(const struct path *path, int ret, int refused)
 {
 	if (!strcmp(broken, "errno"))
 		return ret == -ENOTTY;
-	return ret == -ENOMEM || (path->also && ret == -path->also) ||
+	return ret == (function ? -function->err : -ENOMEM) || (path->also && ret == -path->also) ||
 	       (refused && ret == refused);
 }
 
@@ -292,6 +366,14 @@ static void report(const struct path *path, const struct sum *sum, const char *n
 
 	all_points += sum->points;
 	all_failed += sum->failed;
+	if (function) {
+		/* Not every path calls it. */
+		function_paths += !!sum->points;
+		if (sum->points || !sum->ok)
+			result(sum->ok, "%s: %s: %u points, %u failed, %u went on without",
+			       function->name, name, sum->points, sum->failed, sum->done);
+		return;
+	}
 	if (path->no_points)
 		result(ok, "%s: %u points: %s", name, sum->points, path->no_points);
 	else if (sum->refused)
@@ -660,6 +742,23 @@ static int let_go(struct work *w)
 	return ioctl(w->consumer_fd, RMEM_CONSUMER_UNMAP) ? -errno : 0;
 }
 
+static int get_for_vmap(struct work *w)
+{
+	int ret;
+
+	/* In the mode that makes chains, one of two */
+	w->len = w->heap->chains ? 256 * 1024 + MAP_LEN : MAP_LEN;
+	ret = get(w);
+	return ret ? ret : open_consumer(w);
+}
+
+static int driver_vmap(struct work *w)
+{
+	struct rmem_consumer_vmap map = { .fd = w->fd };
+
+	return ioctl(w->consumer_fd, RMEM_CONSUMER_VMAP, &map) ? -errno : 0;
+}
+
 static int device_alloc(struct work *w)
 {
 	struct rmem_consumer_alloc alloc = { .len = w->len };
@@ -676,10 +775,18 @@ static void test_imports(const struct heap *heap)
 	static const struct path giving_back = {
 		get_imported, let_go, put_import, 0, "nothing is allocated to give up",
 	};
+	static const struct path vmapping = { get_for_vmap, driver_vmap, put_import, 0, NULL };
+	static const struct path vmapping_one = {
+		get_for_vmap, driver_vmap, put_import, 0, "what is in one piece is mapped already",
+	};
 	struct work w = { .heap = heap, .fd = -1, .heap_fd = -1, .consumer_fd = -1 };
 	unsigned int i;
 	int ret;
 
+	w.consumer = consumers[0];
+	if (heap->visible && nr_consumers)
+		test(heap->chains ? &vmapping : &vmapping_one, &w, "%s: vmap by a driver%s",
+		     heap->name, "", false);
 	for (i = 0; i < nr_consumers; i++) {
 		w.consumer = consumers[i];
 		test(&importing, &w, "%s: import by %s", heap->name, consumers[i] + 19, true);
@@ -840,6 +947,11 @@ static void find_heaps(void)
 		snprintf(heap->name, sizeof(heap->name), "%.255s", entry->d_name);
 		heap->visible = fgets(text, sizeof(text), f) && strcmp(text, "none\n");
 		fclose(f);
+		snprintf(path, sizeof(path), CLASS "/%s/mode", heap->name);
+		f = fopen(path, "re");
+		heap->chains = f && fgets(text, sizeof(text), f) && !strcmp(text, "restricted\n");
+		if (f)
+			fclose(f);
 		heap->size = attribute(heap, "size");
 		for (i = 0; i < nr_heaps && strcmp(heaps[i].name, heap->name); i++)
 			;
@@ -892,6 +1004,15 @@ static void set_up_injection(void)
 	}
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	result(ok && nth_fd >= 0, "failures can be injected");
+	if (getenv("functions")) {
+		ok = set(FAIL_FUNCTION "/verbose", "0") && set(FAIL_FUNCTION "/task-filter", "Y") &&
+		     set("/proc/self/make-it-fail", "1");
+		probability_fd = open(FAIL_FUNCTION "/probability", O_RDWR | O_CLOEXEC);
+		times_fd = open(FAIL_FUNCTION "/times", O_RDWR | O_CLOEXEC);
+		space_fd = open(FAIL_FUNCTION "/space", O_RDWR | O_CLOEXEC);
+		result(ok && probability_fd >= 0 && times_fd >= 0 && space_fd >= 0,
+		       "functions can be made to fail");
+	}
 
 	mkdir(GROUPS, 0755);
 	if (mount("cgroup2", GROUPS, "cgroup2", 0, NULL) ||
@@ -958,6 +1079,39 @@ static void test_all(void)
 	test_devices();
 	test_files();
 	printf("# %lu points, %lu of them failures\n", all_points, all_failed);
+}
+
+static bool choose(const struct function *f)
+{
+	char path[128], value[32];
+
+	snprintf(path, sizeof(path), FAIL_FUNCTION "/%s/retval", f->name);
+	snprintf(value, sizeof(value), "%#lx", f->retval);
+	return set(FAIL_FUNCTION "/inject", f->name) && set(path, value);
+}
+
+static void test_functions(void)
+{
+	unsigned long points;
+	char name[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		function = &functions[i];
+		if (!choose(function)) {
+			result(false, "%s can be made to fail: %s", function->name,
+			       strerror(errno));
+			continue;
+		}
+		function_paths = 0;
+		points = all_points;
+		test_all();
+		result(function_paths, "%s: fails in %u paths, %lu points", function->name,
+		       function_paths, all_points - points);
+		snprintf(name, sizeof(name), "!%s", function->name);
+		set(FAIL_FUNCTION "/inject", name);
+	}
+	function = NULL;
 }
 
 /*
@@ -1082,7 +1236,10 @@ int main(void)
 			test_first_exports(strtoul(getenv("first"), NULL, 0));
 		} else {
 			find_devices();
-			test_all();
+			if (getenv("functions"))
+				test_functions();
+			else
+				test_all();
 		}
 		judge_leaks();
 		printf("1..%u\n", tests);

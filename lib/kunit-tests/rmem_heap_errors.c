@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Functions that reserved-memory heaps call and that may be made to fail, see
+ * Documentation/fault-injection/fault-injection.rst: each fails as it would by itself, before
+ * it has done anything.
+ */
+
+#include <linux/cgroup_dmem.h>
+#include <linux/cma.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/error-injection.h>
+#include <linux/genalloc.h>
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+#include <linux/swiotlb.h>
+#include <linux/vmalloc.h>
+
+/* The allocators; that of coherent pools has no return value for a failure. */
+ALLOW_ERROR_INJECTION(cma_alloc, NULL);
+ALLOW_ERROR_INJECTION(swiotlb_alloc, NULL);
+ALLOW_ERROR_INJECTION(gen_pool_alloc_algo_owner, NULL);
+ALLOW_ERROR_INJECTION(dmem_cgroup_try_charge, ERRNO);
+
+/* The exporter */
+ALLOW_ERROR_INJECTION(dma_buf_export, ERRNO);
+ALLOW_ERROR_INJECTION(sg_alloc_table, ERRNO);
+ALLOW_ERROR_INJECTION(dma_map_sgtable, ERRNO);
+/* DMA_MAPPING_ERROR looks like -1. */
+ALLOW_ERROR_INJECTION(dma_map_phys, ERRNO);
+ALLOW_ERROR_INJECTION(apply_to_page_range, ERRNO);
+ALLOW_ERROR_INJECTION(vmap, NULL);
