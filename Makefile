@@ -42,7 +42,7 @@ kernel: tree
 boot:
 	@harness/boot.sh $(variant)
 
-run importers: TARGET = um
+run: TARGET = um
 run: kernel
 	@exec harness/run.sh
 
@@ -66,7 +66,8 @@ demo-restricted: tree
 	@harness/kernel.sh arm64
 	@exec harness/demo-restricted.sh
 
-importers: kernel
+importers: tree
+	@harness/kernel.sh um
 	@harness/kernel.sh arm64
 	@exec harness/importers.sh
 

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: failing.sh [paths|first|boot|functions]    failing memory on the debug kernel. Prints TAP.
+# usage: failing.sh [paths|first|boot|functions]    failing memory. Prints TAP.
 #
 # paths: every allocation of everything that a program can reach fails, one after the other,
 # see tools/testing/selftests/rmem-heap/rmem-heap-fail.c. ONLY=TEXT for some of them,
 # BREAK=WHAT to see the checks fail. first: those of drivers that make the heap of their
 # region, which happens once. boot: those of the boot, see failing.py; POINTS=0 for all.
-# Without an argument these three.
+# Without an argument these three, on the debug kernel.
 #
 # functions: what heaps call fails, one function after the other, in all of the paths, see
-# lib/kunit-tests/rmem_heap_errors.c. That takes kprobes, so it is on arm64, in QEMU.
+# lib/kunit-tests/rmem_heap_fail.c. That takes kprobes, so it is on arm64, in QEMU, with the
+# kernel of make kernel TARGET=arm64 VARIANT=fail.
 . "$(dirname "$0")/lib.sh"
 
 what=${1:-all}
@@ -45,11 +46,10 @@ relay() {
 # The core says once, and once only, when a .vmap fails: that is expected, and nothing else.
 vmap_warned() { # LOG: leaves LOG.rest
 	tr -d '\r' <"$1" | awk -v rest="$1.rest" '
-	/-----\[ cut here \]-----/ { held = $0; next }
-	held != "" { own = /WARNING: .* at dma_buf_vmap\+/; n += own; if (!own) print held >rest; held = "" }
+	/WARNING: .*at dma_buf_vmap\+/ { own = 1; n++ }
 	!own { print >rest }
 	/---\[ end trace/ { own = 0 }
-	END { exit n != 1 }'
+	END { exit n != 1 || own }'
 }
 
 # Boots and lets the TAP through as it comes
@@ -158,6 +158,8 @@ boots() {
 # The same regions and devices, where the "virt" machine has memory
 functions() {
 	"$root/harness/deps.sh" qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+	[ -e "$build/arm64-fail/arch/arm64/boot/Image" ] ||
+		die "there is no kernel for it; run: make kernel TARGET=arm64 VARIANT=fail"
 	program "$dir/arm64" CROSS_COMPILE=aarch64-linux-gnu-
 	"$root/harness/dts-gen/virt.py" 0x40000000 <"$root/harness/dts/fuzz.dts" >"$dir/fuzz.dtsi"
 	INITRD=$dir/arm64/fail.cpio MEM=1G DTSI=$dir/fuzz.dtsi boot functions \

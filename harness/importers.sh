@@ -19,6 +19,7 @@
 
 dir=$build/importers
 n=0 bad=0
+parts="devices bounce iommu iommu-pool gpu no-blobs"
 regions=video@50000000:vram@54000000:guest@58000000:bank@5c000000:dsp@60000000
 vivid="vivid.n_devs=2 vivid.allocators=1,0 vivid.node_types=0x101,0x101"
 vivid+=" vivid.num_inputs=2,2 vivid.input_types=8,8 vivid.num_outputs=1,1 vivid.output_types=0,0"
@@ -67,18 +68,21 @@ run_part() {
 	no-blobs)
 		screen no-blobs 0 -device virtio-gpu-pci,xres=640,yres=480
 		;;
+	*)
+		die "PART is one of: $parts"
+		;;
 	esac
 }
 
 case ${1:-} in
-machine) run_part "$2"; exit ;;
+machine) run_part "${2:-}"; exit ;;
 esac
 
-[ $# -gt 0 ] || set -- devices bounce iommu iommu-pool gpu no-blobs
+[ $# -gt 0 ] || set -- $parts
 for part; do
-	case $part in
-	devices|bounce|iommu|iommu-pool|gpu|no-blobs) ;;
-	*) die "PART is one of: devices, bounce, iommu, iommu-pool, gpu, no-blobs" ;;
+	case " $parts " in
+	*" $part "*) ;;
+	*) die "PART is one of: $parts" ;;
 	esac
 done
 
@@ -123,7 +127,10 @@ program importers-gpu
 cp "$root/harness/dts/importers.dtsi" "$dir/devices.dtsi"
 cat "$root/harness/dts/importers.dtsi" "$root/harness/dts/importers-bounce.dtsi" \
 	>"$dir/bounce.dtsi"
-{ cat "$dir/devices.dtsi"; echo '&{/pcie@10000000} { memory-region = <&guest>; };'; } >"$dir/pool.dtsi"
+{
+	cat "$dir/devices.dtsi"
+	echo '&{/pcie@10000000} { memory-region = <&guest>; };'
+} >"$dir/pool.dtsi"
 
 for part; do
 	if [ "$part" = gpu ] && [ ! -w /dev/udmabuf ]; then

@@ -4,7 +4,7 @@
 #
 # For what a machine's kernel may not have: here there is a /dev/udmabuf. The files are this
 # machine's, but for a /tmp of its own; there is no network. From the environment:
-#   MACHINE=3G      memory for all of it
+#   UML_MEM=3G      memory for all of it
 #   TIMEOUT=600     seconds until it is stopped
 # and all else is the command's. Its output is stdout, with what the kernel says, and its exit
 # status is ours.
@@ -20,20 +20,30 @@ gcc -static -O2 -Wall -Wextra -Werror -o "$dir/host-init" "$root/harness/check/h
 # Kernel parameters cannot have blanks.
 script=$dir/command
 [[ $script != *[[:space:]]* ]] || die "the path to $script has blanks in it"
-{
-	export -p
-	printf 'cd %q\n' "$PWD"
-	printf '%q ' exec "$@"
-	echo
-} >"$script"
+trap 'rm -f "$script"' EXIT
+(
+	# Who knows what is in the environment.
+	umask 077
+	unset TMPDIR
+	{
+		export -p
+		printf 'cd %q\n' "$PWD"
+		printf '%q ' exec "$@"
+		echo
+	} >"$script"
+)
 
-rc=
+# Our own /tmp may be where the repository is.
+rc= uml=
 while IFS= read -r line; do
 	case $line in
 	"host-init: exit status "*) rc=${line##* } rc=${rc%$'\r'} ;;
+	"in-uml: boot ended with "*) uml=${line##* } ;;
 	*) printf '%s\n' "$line" ;;
 	esac
-done < <(MEM=${MACHINE:-3G} DTB='' INITRD=$dir/host.cpio APPEND="quiet run=$script" \
-	KERNEL='' "$root/harness/boot.sh" 2>&1 </dev/null)
+done < <(MEM=${UML_MEM:-3G} DTB='' INITRD=$dir/host.cpio KERNEL='' \
+	APPEND="loglevel=5 run=$script again=$root" "$root/harness/boot.sh" 2>&1 </dev/null &&
+	echo "in-uml: boot ended with 0" || echo "in-uml: boot ended with $?")
 [ -n "$rc" ] || die "User-Mode Linux ended before the command did"
+[ "$uml" = 0 ] || die "User-Mode Linux did not power off: status $uml"
 exit "$rc"

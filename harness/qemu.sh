@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # usage: qemu.sh KERNEL [QEMU-OPTION...]    boot build/KERNEL: arm64, arm64-64k, arm64-clang,
-# arm64-fail, arm or arm-lpae on QEMU's "virt" machine, arm-vexpress on its "vexpress-a9", with, from the
-# environment:
+# arm64-fail, arm or arm-lpae on QEMU's "virt" machine, arm-vexpress on its "vexpress-a9",
+# with, from the environment:
 #   INITRD=y.cpio    initial file system; its /init is run
 #   DTSI=x.dtsi      nodes that the machine's own device tree gets in addition
 #   APPEND="..."     more kernel parameters
@@ -24,7 +24,8 @@ arm-vexpress)
 	MEM=${MEM:-1G}
 	;;
 *)
-	die "the argument can only be: arm64, arm64-64k, arm64-clang, arm64-fail, arm, arm-lpae or arm-vexpress"
+	die "the argument can only be: arm64, arm64-64k, arm64-clang, arm64-fail, arm, arm-lpae" \
+		"or arm-vexpress"
 	;;
 esac
 image=$build/$kernel/$image
@@ -46,7 +47,7 @@ trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 machine+=(-m "$MEM" -smp "$SMP" -nodefaults -nographic -no-reboot -serial stdio)
-args=(-kernel "$image" -append "console=ttyAMA0 panic=-1 quiet $APPEND")
+args=(-kernel "$image" -append "console=ttyAMA0 panic=-1 loglevel=5 $APPEND")
 [ -z "$INITRD" ] || args+=(-initrd "$INITRD")
 
 # The device tree of the machine, as source

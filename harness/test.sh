@@ -13,7 +13,7 @@ all=${1:-}
 [ -z "$all" ] || [ "$all" = all ] || die "the argument can only be: all"
 cd "$root"
 # What narrows a test by hand
-unset ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT
+unset ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT UML_MEM
 lock_folder "$logs"
 if [ "$all" = all ]; then
 	# What has passed with these very files need not pass again.

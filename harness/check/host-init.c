@@ -2,7 +2,7 @@
 /*
  * First program of harness/in-uml.sh: the files are those of the machine that User-Mode Linux
  * runs on, all else is this kernel's. Runs the script that run=FILE names, says how it ended,
- * and powers off.
+ * and powers off. The folder again=PATH is the machine's even where it lies in what is not.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,6 +25,15 @@ static const struct {
 	{ "proc", "/proc", NULL },
 	{ "sysfs", "/sys", NULL },
 	{ "tmpfs", "/tmp", NULL },
+	{ "tmpfs", "/dev/shm", NULL },
+};
+
+/* What udev would make. */
+static const char * const links[][2] = {
+	{ "/proc/self/fd", "/dev/fd" },
+	{ "/proc/self/fd/0", "/dev/stdin" },
+	{ "/proc/self/fd/1", "/dev/stdout" },
+	{ "/proc/self/fd/2", "/dev/stderr" },
 };
 
 static void end(const char *what)
@@ -39,20 +48,32 @@ static void end(const char *what)
 
 int main(void)
 {
-	const char *run = getenv("run");
-	char path[64];
+	const char *run = getenv("run") ?: "", *again = getenv("again") ?: "";
+	char path[4096], *slash;
 	unsigned int i;
 	int status;
 	pid_t pid;
 
-	mkdir(HOST, 0755);
 	for (i = 0; i < sizeof(mounts) / sizeof(*mounts); i++) {
 		snprintf(path, sizeof(path), HOST "%s", mounts[i].at);
+		mkdir(path, 0755);
 		if (mount(mounts[i].type, path, mounts[i].type, 0, mounts[i].options))
 			end(path);
 	}
 	if (chroot(HOST) || chdir("/"))
 		end(HOST);
+	for (i = 0; i < sizeof(links) / sizeof(*links); i++)
+		if (symlink(links[i][0], links[i][1]))
+			end(links[i][1]);
+
+	snprintf(path, sizeof(path), "%s/", again);
+	for (slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = 0;
+		mkdir(path, 0755);
+		*slash = '/';
+	}
+	if (mount("hostfs", path, "hostfs", 0, again))
+		end(again);
 
 	pid = fork();
 	if (!pid) {
@@ -61,7 +82,8 @@ int main(void)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		end("bash");
-	printf("host-init: exit status %d\n",
+	/* The command may have left a line without its end. */
+	printf("\nhost-init: exit status %d\n",
 	       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	end(NULL);
 }

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 8
+PATIENCE = 30
 
 
 def connect(path):

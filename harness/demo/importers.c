@@ -1189,7 +1189,7 @@ int main(void)
 	write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
 
 	if (spoilt("report"))
-		write_file("/dev/kmsg", "<3>WARNING: not a real one\n");
+		write_file("/dev/kmsg", "<4>WARNING: not a real one\n");
 	if (has_part("consumer"))
 		consumer_part();
 	if (has_part("vivid"))

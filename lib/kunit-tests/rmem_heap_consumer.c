@@ -232,7 +232,7 @@ static void rmem_consumer_free(struct rmem_consumer_file *file)
 	INIT_LIST_HEAD(&file->blocks);
 }
 
-static int rmem_consumer_vmap(struct rmem_consumer_vmap *vmap)
+static int rmem_consumer_vmap(const struct rmem_consumer_vmap *vmap)
 {
 	struct dma_buf *dmabuf = dma_buf_get(vmap->fd);
 	struct iosys_map map;
@@ -242,10 +242,8 @@ static int rmem_consumer_vmap(struct rmem_consumer_vmap *vmap)
 		return PTR_ERR(dmabuf);
 
 	ret = dma_buf_vmap_unlocked(dmabuf, &map);
-	if (!ret) {
-		vmap->iomem = map.is_iomem;
+	if (!ret)
 		dma_buf_vunmap_unlocked(dmabuf, &map);
-	}
 	dma_buf_put(dmabuf);
 	return ret;
 }

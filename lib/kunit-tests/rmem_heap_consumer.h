@@ -67,11 +67,9 @@ struct rmem_consumer_alloc {
 /**
  * struct rmem_consumer_vmap - the driver maps a dma-buf for itself, and gives it back
  * @fd: in: the dma-buf
- * @iomem: out: 1 if it must be accessed as I/O memory
  */
 struct rmem_consumer_vmap {
 	__s32 fd;
-	__u32 iomem;
 };
 
 #define RMEM_CONSUMER_INFO	_IOR('R', 0x40, struct rmem_consumer_info)
@@ -80,6 +78,6 @@ struct rmem_consumer_vmap {
 #define RMEM_CONSUMER_DMA	_IOWR('R', 0x43, struct rmem_consumer_dma)
 #define RMEM_CONSUMER_ALLOC	_IOWR('R', 0x44, struct rmem_consumer_alloc)
 #define RMEM_CONSUMER_FREE	_IO('R', 0x45)
-#define RMEM_CONSUMER_VMAP	_IOWR('R', 0x46, struct rmem_consumer_vmap)
+#define RMEM_CONSUMER_VMAP	_IOW('R', 0x46, struct rmem_consumer_vmap)
 
 #endif /* _RMEM_HEAP_CONSUMER_H */

@@ -26,7 +26,7 @@ ALLOW_ERROR_INJECTION(dmem_cgroup_try_charge, ERRNO);
 ALLOW_ERROR_INJECTION(dma_buf_export, ERRNO);
 ALLOW_ERROR_INJECTION(sg_alloc_table, ERRNO);
 ALLOW_ERROR_INJECTION(dma_map_sgtable, ERRNO);
-/* DMA_MAPPING_ERROR looks like -1. */
+/* DMA_MAPPING_ERROR looks like -1, which has to be set: the default, -EINVAL, is an address. */
 ALLOW_ERROR_INJECTION(dma_map_phys, ERRNO);
 ALLOW_ERROR_INJECTION(apply_to_page_range, ERRNO);
 ALLOW_ERROR_INJECTION(vmap, NULL);
