@@ -165,13 +165,14 @@ static void rmem_carveout_scrub_piece(struct rmem_carveout *c, const struct phys
 	if (ret)
 		pr_err("%s: cannot clear %zu KiB at offset 0x%lx (error %d): not used any more\n",
 		       c->heap->name, (size_t)piece->len / SZ_1K, off, ret);
-	else
-		gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece->len);
 
+	/* In one step: what is clear is dirty no more. */
 	scoped_guard(spinlock, &c->lock) {
-		c->dirty_bytes -= piece->len;
 		if (ret)
 			c->lost_bytes += piece->len;
+		else
+			gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece->len);
+		c->dirty_bytes -= piece->len;
 		WRITE_ONCE(c->cleared, c->cleared + piece->len);
 	}
 	if (wq_has_sleeper(&c->wait))
@@ -371,7 +372,10 @@ void rmem_carveout_show(const struct rmem_heap *heap, struct seq_file *m)
 /* What is dirty counts: it can be had, if not at once. */
 static u64 rmem_carveout_free_bytes(const struct rmem_heap *heap)
 {
-	return gen_pool_avail(heap->carveout->pool) + READ_ONCE(heap->carveout->dirty_bytes);
+	struct rmem_carveout *c = heap->carveout;
+
+	guard(spinlock)(&c->lock);
+	return gen_pool_avail(c->pool) + c->dirty_bytes;
 }
 
 static void rmem_forget_lost(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)

@@ -91,6 +91,25 @@ static void rmem_test_dirty_is_not_free(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(c->pool), heap->rmem->size);
 }
 
+/* What is free does not look like more while it is being cleared; takes two processors to see */
+static void rmem_test_adds_up(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
+	struct rmem_carveout *c = heap->carveout;
+	u64 most = 0;
+	unsigned int i;
+
+	for (i = 0; i < 500; i++) {
+		rmem_buffer_free(rmem_test_pool_alloc(test, heap, SZ_1M));
+		mod_delayed_work(system_dfl_long_wq, &c->scrub, 0);
+		do {
+			most = max(most, heap->pool->free_bytes(heap));
+			cond_resched();
+		} while (READ_ONCE(c->dirty_bytes));
+	}
+	KUNIT_EXPECT_EQ(test, most, (u64)heap->rmem->size);
+}
+
 /* An allocation does not depend on the worker: it clears what it needs */
 static void rmem_test_helps(struct kunit *test)
 {
@@ -709,6 +728,7 @@ static void rmem_test_placement(struct kunit *test)
 static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_free_is_clear),
 	KUNIT_CASE(rmem_test_dirty_is_not_free),
+	KUNIT_CASE(rmem_test_adds_up),
 	KUNIT_CASE(rmem_test_helps),
 	KUNIT_CASE(rmem_test_waits),
 	KUNIT_CASE(rmem_test_boot_contents),
