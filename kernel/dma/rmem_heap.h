@@ -252,7 +252,8 @@ bool rmem_pool_decrypted(const struct rmem_heap *heap);
  * @heap: the region
  * @pool: what may be handed out, all of it clear
  * @vaddr: RMEM_WC: the mapping
- * @lock: protects what follows, and makes searches in @pool see each other whole
+ * @lock: protects what follows, and keeps @pool in step with it: searches see each other
+ *	whole, and what comes back is dirty no more
  * @dirty: buffers that were freed and not cleared yet, the oldest first
  * @dirty_bytes: how much that is, with what is being cleared
  * @lost_bytes: what could not be cleared, and is never given back
