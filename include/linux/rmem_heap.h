@@ -23,9 +23,9 @@ struct rmem_heap;
  *	Contiguous buffers, write-combined, rounded to a power of two.
  * @RMEM_HEAP_RESTRICTED: "restricted-dma-pool": the region's swiotlb pool.
  *	Buffers are chains of chunks of at most 256 KiB, cached.
- * @RMEM_HEAP_CARVEOUT: any other region: a pool of the heap's own.
- *	Contiguous buffers, cached, or write-combined if the region is not RAM to the
- *	kernel; never mapped by the CPU if the node is no-map.
+ * @RMEM_HEAP_CARVEOUT: any other region: an allocator of the heap's own.
+ *	Contiguous buffers, cached, or write-combined if the kernel does not map the
+ *	region; never mapped by the CPU if the node is no-map.
  */
 enum rmem_heap_mode {
 	RMEM_HEAP_CMA,
@@ -35,10 +35,10 @@ enum rmem_heap_mode {
 };
 
 /**
- * enum rmem_heap_cpu - what the CPU can do with the buffers of a heap
- * @RMEM_HEAP_CPU_CACHED: map them cached
- * @RMEM_HEAP_CPU_WC: map them write-combined
- * @RMEM_HEAP_CPU_NONE: nothing: no mmap, no vmap, not cleared
+ * enum rmem_heap_cpu - how the CPU can access the buffers of a heap
+ * @RMEM_HEAP_CPU_CACHED: through cached mappings
+ * @RMEM_HEAP_CPU_WC: through write-combined mappings
+ * @RMEM_HEAP_CPU_NONE: not at all: buffers have no mmap and no vmap, and are not cleared
  */
 enum rmem_heap_cpu {
 	RMEM_HEAP_CPU_CACHED,
@@ -47,13 +47,13 @@ enum rmem_heap_cpu {
 };
 
 /**
- * struct rmem_heap_info - what can be counted on
+ * struct rmem_heap_info - properties that the buffers of a heap have
  * @mode: the allocator
- * @cpu: access by the CPU
- * @contiguous: every buffer is one piece of memory
- * @alignment: buffers start at multiples of their size, up to this; bytes. For carveouts
- *	if there is such a place
- * @max_buffer: largest buffer that an empty region has, bytes
+ * @cpu: how the CPU can access the buffers
+ * @contiguous: every buffer is one block of memory
+ * @alignment: bytes; buffers start at multiples of their size, up to this. In a carveout if
+ *	such a block is free, and for sizes that are a power of two
+ * @max_buffer: bytes; size of the largest buffer that an empty region has room for
  */
 struct rmem_heap_info {
 	enum rmem_heap_mode mode;
@@ -63,10 +63,7 @@ struct rmem_heap_info {
 	size_t max_buffer;
 };
 
-/*
- * What only the owner of a carveout may ask for, see devm_rmem_heap_export(): to keep what
- * the boot has left in it, and to have a no-map one mapped, write-combined.
- */
+/* Flags of devm_rmem_heap_export(), for carveouts */
 #define RMEM_HEAP_KEEP	BIT(0)
 #define RMEM_HEAP_WC	BIT(1)
 
@@ -78,13 +75,14 @@ struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev, const char *
 						unsigned int flags);
 void rmem_heap_get_info(const struct rmem_heap *heap, struct rmem_heap_info *info);
 int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev);
-void rmem_heap_link(struct reserved_mem *rmem, struct device *dev);
-void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev);
 struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index);
 struct rmem_heap *rmem_heap_find_by_name(struct device *dev, const char *name);
-enum rmem_heap_mode rmem_heap_get_mode(const struct rmem_heap *heap);
 struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags);
-bool rmem_heap_hides_cma(const struct cma *cma, bool alias);
+
+/* For of_reserved_mem and cma_heap */
+void rmem_heap_link(struct reserved_mem *rmem, struct device *dev);
+void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev);
+bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias);
 
 #else
 
@@ -112,14 +110,6 @@ static inline int rmem_heap_check_device(struct rmem_heap *heap, struct device *
 	return -ENODEV;
 }
 
-static inline void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
-{
-}
-
-static inline void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
-{
-}
-
 static inline struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 {
 	return ERR_PTR(-ENODEV);
@@ -131,18 +121,21 @@ static inline struct rmem_heap *rmem_heap_find_by_name(struct device *dev,
 	return ERR_PTR(-ENODEV);
 }
 
-static inline enum rmem_heap_mode rmem_heap_get_mode(const struct rmem_heap *heap)
-{
-	return RMEM_HEAP_CARVEOUT;
-}
-
 static inline struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len,
 					      u32 fd_flags)
 {
 	return ERR_PTR(-ENODEV);
 }
 
-static inline bool rmem_heap_hides_cma(const struct cma *cma, bool alias)
+static inline void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
+{
+}
+
+static inline void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
+{
+}
+
+static inline bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias)
 {
 	return false;
 }

@@ -1,126 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: the allocator of carveouts, a pool that is always clear.
+ * Reserved memory as dma-buf heaps: the allocator of carveouts.
  *
- * What is free has been cleared, so that an allocation takes as long for a large buffer as
- * for a small one. What is freed goes to a worker, one for each region, which clears it and
- * only then gives it back to the pool. An allocation that finds too little joins the worker,
- * until all that was freed before it is clear; at the end with nobody else allowed to take
- * any. So it fails only for want of memory, and does not go on for ever.
+ * The DMA API has no allocator for a plain region, so here is one: a bitmap of the pages that
+ * are used, as coherent.c and cma.c have it, and a bitmap of the pages that are dirty, which
+ * must be cleared before another buffer may have them. A worker clears free pages in the
+ * background. An allocation prefers clear pages: then its time does not depend on the size of
+ * the buffer. If no place is clear, the allocation takes a dirty place and clears it itself.
+ *
+ * The worker never takes pages: a page that it clears stays free, and an allocation that gets
+ * such a page waits for the worker to finish its piece. So a search sees all free pages, and
+ * fails only if no place was large enough when it began.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
 
 #include <kunit/static_stub.h>
 #include <linux/bitmap.h>
-#include <linux/genalloc.h>
+#include <linux/cleanup.h>
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/find.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
-#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "rmem_heap.h"
+#include "rmem.h"
+
+/* Pages that are cleared at a time: a page that cannot be cleared makes as many unusable. */
+#define CARVEOUT_PIECE		(SZ_256K >> PAGE_SHIFT)
 
 /*
- * The pool speaks unsigned long and takes 0 for failure, while a region may lie at 0 or
- * above 4 GiB: its addresses are offsets into the region plus a page.
+ * Up to this size, clearing the memory that was freed last costs less than to fetch clear
+ * memory into the caches: see the documentation for the measurement.
  */
-#define RMEM_CARVEOUT_BASE	PAGE_SIZE
+#define CARVEOUT_WARM		(SZ_16M >> PAGE_SHIFT)
 
-/* What is cleared and given back at a time */
-#define RMEM_SCRUB_PIECE	SZ_256K
+/* Microseconds that freed memory is left for the next allocation before the worker clears it */
+#define CARVEOUT_SCRUB_DELAY	1000
 
-static unsigned long rmem_carveout_offset(const struct rmem_carveout *c, phys_addr_t paddr)
-{
-	return paddr - c->heap->rmem->base;
-}
-
-/* Pages of the bitmap that are looked at together, from above */
-#define RMEM_FIT_WINDOW		4096UL
-
-/* The last place for nr pages in a part of the bitmap, aligned; or ULONG_MAX */
-static unsigned long rmem_last_fit(unsigned long *map, unsigned long from, unsigned long end,
-				   unsigned long nr, unsigned long align, unsigned long off,
-				   unsigned long *any)
-{
-	unsigned long to, at, best = ULONG_MAX;
-
-	for (from = find_next_zero_bit(map, end, from); from < end;
-	     from = find_next_zero_bit(map, end, to)) {
-		to = find_next_bit(map, end, from);
-		if (to - from < nr)
-			continue;
-		*any = to - nr;
-		at = ALIGN_DOWN(*any + off, align) - off;
-		/* Below the start of the region it wraps. */
-		if (at >= from && at <= *any)
-			best = at;
-	}
-	return best;
-}
+static LIST_HEAD(carveouts);
+static DEFINE_MUTEX(carveouts_mutex);
 
 /**
- * rmem_carveout_fit() - where a buffer goes, as a genpool_algo_t
- * @map: pages in use
- * @size: pages of the region
- * @start: unused: what is free below it may have come back, see gen_pool_alloc()
- * @nr: pages wanted
- * @data: the region
- * @pool: unused
- * @start_addr: unused
+ * rmem_heap_carveout_clear() - clear memory of a carveout
+ * @heap: the heap
+ * @piece: the memory
+ * @killable: stop when the task is killed
  *
- * Large buffers go to the first place from below that is aligned so that it can be mapped
- * with large entries, and small ones to the last place from above, so that they do not
- * get in the way. Where no place is aligned, any will do.
- *
- * Return: the first page, @size or more if there is no place.
+ * Context: may sleep.
+ * Return: 0, -EINTR if the task was killed, -EHWPOISON if the hardware has reported a page as
+ * bad: such memory must not be accessed.
  */
-unsigned long rmem_carveout_fit(unsigned long *map, unsigned long size,
-				unsigned long start, unsigned int nr, void *data,
-				struct gen_pool *pool, unsigned long start_addr)
-{
-	const struct rmem_heap *heap = data;
-	unsigned long align = min(roundup_pow_of_two(nr), RMEM_ALIGN_MAX >> PAGE_SHIFT);
-	unsigned long off = PHYS_PFN(heap->rmem->base) & (align - 1);
-	unsigned long window = max(RMEM_FIT_WINDOW, 2UL * nr);
-	unsigned long end, from, at, here, any = size;
-
-	if (align == RMEM_ALIGN_MAX >> PAGE_SHIFT) {
-		at = bitmap_find_next_zero_area_off(map, size, 0, nr, align - 1, off);
-		return at < size ? at : bitmap_find_next_zero_area(map, size, 0, nr, 0);
-	}
-
-	/* Windows overlap, for what lies across their border. */
-	for (end = size; end >= nr; end = from + nr - 1) {
-		from = end > window ? end - window : 0;
-		here = size;
-		at = rmem_last_fit(map, from, end, nr, align, off, &here);
-		if (at < size)
-			return at;
-		if (any == size)
-			any = here;
-		if (!from)
-			break;
-	}
-	return any;
-}
-
-/* Clears a piece of a freed buffer. What is known to be bad must not even be touched. */
-int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece)
+int rmem_heap_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece,
+			     bool killable)
 {
 	struct rmem_carveout *c = heap->carveout;
 
-	KUNIT_STATIC_STUB_REDIRECT(rmem_carveout_clear, heap, piece);
+	KUNIT_STATIC_STUB_REDIRECT(rmem_heap_carveout_clear, heap, piece, killable);
 
 #ifdef CONFIG_MEMORY_FAILURE
 	if (heap->memory == RMEM_LINEAR) {
@@ -132,353 +77,422 @@ int rmem_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece)
 				return -EHWPOISON;
 	}
 #endif
-	return rmem_clear(heap, piece, c->vaddr + rmem_carveout_offset(c, piece->paddr),
-			  false);
+	return rmem_heap_clear(piece, c->vaddr ?
+			       c->vaddr + (piece->paddr - heap->region->rmem->base) : NULL,
+			       killable);
 }
 
-/* Takes a piece out of what is dirty, of the oldest; false if there is none */
-static bool rmem_carveout_next_piece(struct rmem_carveout *c, struct phys_vec *piece)
+static int carveout_clear(struct rmem_carveout *c, unsigned long at, unsigned long end,
+			  bool killable)
 {
-	struct rmem_buffer *buf;
+	struct phys_vec piece = {
+		.paddr = c->heap->region->rmem->base + PFN_PHYS(at),
+		.len = PFN_PHYS(end - at),
+	};
+	int ret = rmem_heap_carveout_clear(c->heap, &piece, killable);
 
-	scoped_guard(spinlock, &c->lock) {
-		buf = list_first_entry_or_null(&c->dirty, struct rmem_buffer, dirty);
-		if (!buf)
-			return false;
-		piece->paddr = buf->extent.paddr;
-		piece->len = min_t(size_t, buf->extent.len, RMEM_SCRUB_PIECE);
-		buf->extent.paddr += piece->len;
-		buf->extent.len -= piece->len;
-		if (buf->extent.len)
-			return true;
-		list_del(&buf->dirty);
-	}
-	kfree(buf);
-	return true;
+	if (ret && ret != -EINTR)
+		pr_err("%s: cannot clear %zu KiB at offset 0x%llx (error %d): not used any more\n",
+		       c->heap->region->name, (size_t)piece.len / SZ_1K, (u64)PFN_PHYS(at),
+		       ret);
+	return ret;
 }
 
-static void rmem_carveout_scrub_piece(struct rmem_carveout *c, const struct phys_vec *piece)
+/* Alignment in pages: the largest that wastes no more than an eighth of the buffer */
+static unsigned long carveout_alignment(unsigned long nr)
 {
-	unsigned long off = rmem_carveout_offset(c, piece->paddr);
-	int ret = rmem_carveout_clear(c->heap, piece);
+	unsigned long align = RMEM_ALIGN_MAX >> PAGE_SHIFT;
 
-	if (ret)
-		pr_err("%s: cannot clear %zu KiB at offset 0x%lx (error %d): not used any more\n",
-		       c->heap->name, (size_t)piece->len / SZ_1K, off, ret);
-
-	/* In one step: what is clear is dirty no more. */
-	scoped_guard(spinlock, &c->lock) {
-		if (ret)
-			c->lost_bytes += piece->len;
-		else
-			gen_pool_free(c->pool, off + RMEM_CARVEOUT_BASE, piece->len);
-		c->dirty_bytes -= piece->len;
-		WRITE_ONCE(c->cleared, c->cleared + piece->len);
-	}
-	if (wq_has_sleeper(&c->wait))
-		wake_up_all(&c->wait);
+	while (round_up(nr, align) - nr > nr / 8)
+		align /= 2;
+	return align;
 }
 
-void rmem_carveout_scrub(struct work_struct *work)
+/* The first page from @at on that is aligned by physical address */
+static unsigned long carveout_align(const struct rmem_carveout *c, unsigned long at,
+				    unsigned long align)
 {
-	struct rmem_carveout *c = container_of(to_delayed_work(work), struct rmem_carveout,
-					       scrub);
-	struct phys_vec piece;
+	unsigned long base = PHYS_PFN(c->heap->region->rmem->base);
 
-	while (rmem_carveout_next_piece(c, &piece))
-		rmem_carveout_scrub_piece(c, &piece);
+	return round_up(base + at, align) - base;
 }
 
-static void rmem_carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+/* An aligned place in the extent that was freed last, while its memory is in the caches */
+static unsigned long carveout_find_warm(const struct rmem_carveout *c, unsigned long nr,
+					unsigned long align)
 {
-	struct rmem_carveout *c = heap->carveout;
-	size_t much_dirty = heap->rmem->size / 4;
-	bool much;
+	unsigned long freed = READ_ONCE(c->freed_at), end = freed + READ_ONCE(c->freed_nr);
+	unsigned long at = carveout_align(c, freed, align);
 
-	/* Whoever uses this memory knows that it is not cleared. */
-	if (heap->memory == RMEM_DEVICE_ONLY) {
-		gen_pool_free(c->pool, rmem_carveout_offset(c, buf->extent.paddr) +
-			      RMEM_CARVEOUT_BASE, buf->len);
-		kfree(buf);
-		return;
-	}
-
-	scoped_guard(spinlock, &c->lock) {
-		size_t before = c->dirty_bytes;
-
-		list_add_tail(&buf->dirty, &c->dirty);
-		c->dirty_bytes += buf->len;
-		much = before < much_dirty && c->dirty_bytes >= much_dirty;
-	}
-	/* Waking the worker for every buffer costs more than clearing a small one. */
-	if (much)
-		mod_delayed_work(system_dfl_long_wq, &c->scrub, 0);
-	else
-		queue_delayed_work(system_dfl_long_wq, &c->scrub, 1);
+	if (nr > CARVEOUT_WARM || at + nr > end || end > c->nr_pages ||
+	    find_next_bit(c->used, at + nr, at) < at + nr)
+		return c->nr_pages;
+	return at;
 }
 
 /*
- * Takes clear memory, if need be after clearing what has been freed already. -EAGAIN if all
- * of that is clear and it is still not enough, but others may have taken it; or if it is
- * the turn of another.
+ * Looks for a place for a buffer in one pass over the bitmaps, from below. In this order: a
+ * place that is aligned and warm, aligned and clear, aligned and dirty, clear, dirty. Called
+ * with @search held and @lock not: whatever changes meanwhile only adds to what is free or
+ * clear.
  */
-static int rmem_carveout_take(struct rmem_carveout *c, size_t len, bool urgent,
-			      unsigned long *addr)
+static unsigned long carveout_find(const struct rmem_carveout *c, unsigned long nr)
 {
-	unsigned long start, cleared;
-	struct phys_vec piece;
-	bool alone = true;
-	size_t dirty;
-	int ret = 0;
+	unsigned long align = carveout_alignment(nr), none = c->nr_pages;
+	unsigned long aligned = none, clear = none, any = none;
+	unsigned long from, to, clear_from, clear_to, at;
 
-	spin_lock(&c->lock);
-	start = c->cleared;
-	dirty = c->dirty_bytes;
-	for (;;) {
-		bool turn = urgent || !c->urgent;
+	at = carveout_find_warm(c, nr, align);
+	if (at < none)
+		return at;
 
-		if (turn)
-			*addr = gen_pool_alloc(c->pool, len);
-		if (*addr)
-			break;
+	for_each_clear_bitrange(from, to, c->used, c->nr_pages) {
+		if (to - from < nr)
+			continue;
+		if (any == none)
+			any = from;
+		at = carveout_align(c, from, align);
+		if (aligned == none && at + nr <= to)
+			aligned = at;
 
-		if (len > gen_pool_avail(c->pool) + c->dirty_bytes) {
-			ret = -ENOMEM;
-			break;
+		clear_from = from;
+		for_each_clear_bitrange_from(clear_from, clear_to, c->dirty, to) {
+			if (clear_to - clear_from < nr)
+				continue;
+			if (clear == none)
+				clear = clear_from;
+			at = carveout_align(c, clear_from, align);
+			if (at + nr <= clear_to)
+				return at;
 		}
-		if (!turn) {
-			ret = -EAGAIN;
-			break;
-		}
-		/* Who is alone only sees memory come back, and that ends. */
-		if (urgent ? !c->dirty_bytes : c->cleared - start >= dirty) {
-			ret = alone ? -ENOMEM : -EAGAIN;
-			break;
-		}
-
-		cleared = c->cleared;
-		spin_unlock(&c->lock);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (rmem_carveout_next_piece(c, &piece))
-			rmem_carveout_scrub_piece(c, &piece);
-		else if (wait_event_killable(c->wait, READ_ONCE(c->cleared) != cleared))
-			return -EINTR;
-		alone = urgent;
-		spin_lock(&c->lock);
 	}
-	spin_unlock(&c->lock);
-	return ret;
+	if (aligned < none)
+		return aligned;
+	return clear < none ? clear : any;
 }
 
-/* The same while nobody else may take any. One is in this at a time. */
-static int rmem_carveout_take_urgently(struct rmem_carveout *c, size_t len,
-				       unsigned long *addr)
+/* Takes a place for a buffer. @dirty: some of it has to be cleared by carveout_prepare() */
+static int carveout_take(struct rmem_carveout *c, unsigned long nr, unsigned long *at,
+			 bool *dirty)
 {
-	int ret;
+	ACQUIRE(mutex_kill, search)(&c->search);
+	int ret = ACQUIRE_ERR(mutex_kill, &search);
 
-	scoped_guard(spinlock, &c->lock)
-		c->urgent++;
-
-	ret = mutex_lock_killable(&c->turn);
-	if (!ret) {
-		ret = rmem_carveout_take(c, len, true, addr);
-		mutex_unlock(&c->turn);
-	}
-
-	scoped_guard(spinlock, &c->lock)
-		c->urgent--;
-	return ret;
-}
-
-static int rmem_carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
-{
-	struct rmem_carveout *c = heap->carveout;
-	unsigned long addr = 0;
-	int ret;
-
-	ret = rmem_carveout_take(c, buf->len, false, &addr);
-	if (ret == -EAGAIN)
-		ret = rmem_carveout_take_urgently(c, buf->len, &addr);
 	if (ret)
 		return ret;
+	*at = carveout_find(c, nr);
+	if (*at >= c->nr_pages)
+		return -ENOMEM;
 
-	rmem_set_extent(buf, gen_pool_virt_to_phys(c->pool, addr));
-	if (heap->memory == RMEM_WC)
-		buf->vaddr = c->vaddr + (addr - RMEM_CARVEOUT_BASE);
+	guard(spinlock)(&c->lock);
+	bitmap_set(c->used, *at, nr);
+	*dirty = find_next_bit(c->dirty, *at + nr, *at) < *at + nr;
+	if (!*dirty && c->heap->memory != RMEM_DEVICE_ONLY)
+		bitmap_set(c->dirty, *at, nr);
 	return 0;
 }
 
-static void rmem_largest_free(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
+/* Waits until the worker has finished a piece, if it has pages in common with [at, end) */
+static int carveout_wait_for_piece(struct rmem_carveout *c, unsigned long at,
+				   unsigned long end)
 {
-	unsigned long size = (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT;
-	unsigned long from, to, *largest = data;
+	bool wait;
 
-	for (from = find_first_zero_bit(chunk->bits, size); from < size;
-	     from = find_next_zero_bit(chunk->bits, size, to)) {
-		to = find_next_bit(chunk->bits, size, from);
-		*largest = max(*largest, to - from);
+	scoped_guard(spinlock, &c->lock)
+		wait = c->piece_at < end && at < c->piece_end;
+	if (!wait)
+		return 0;
+	if (mutex_lock_killable(&c->scrubbing))
+		return -EINTR;
+	mutex_unlock(&c->scrubbing);
+	return 0;
+}
+
+/*
+ * Clears the dirty pages of a place that carveout_take() took. On failure the place is given
+ * back, but for the pages of a piece that cannot be cleared: these stay used for good.
+ */
+static int carveout_prepare(struct rmem_carveout *c, unsigned long at, unsigned long nr)
+{
+	unsigned long end = at + nr, from = at, to = at;
+	int ret = carveout_wait_for_piece(c, at, end);
+
+	while (!ret) {
+		from = find_next_bit(c->dirty, end, to);
+		if (from >= end)
+			break;
+		to = find_next_zero_bit(c->dirty, min(end, from + CARVEOUT_PIECE), from);
+		ret = carveout_clear(c, from, to, true);
+	}
+
+	guard(spinlock)(&c->lock);
+	if (!ret) {
+		bitmap_set(c->dirty, at, nr);
+	} else if (ret == -EINTR) {
+		bitmap_clear(c->used, at, nr);
+	} else {
+		bitmap_clear(c->used, at, from - at);
+		bitmap_clear(c->used, to, end - to);
+		c->nr_lost += to - from;
+	}
+	return ret;
+}
+
+static int carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	struct rmem_carveout *c = heap->carveout;
+	unsigned long nr = PHYS_PFN(buf->len), at;
+	bool dirty;
+	int ret;
+
+	do {
+		ret = carveout_take(c, nr, &at, &dirty);
+		if (ret)
+			return ret;
+		if (dirty) {
+			ret = carveout_prepare(c, at, nr);
+			/* The worker has to look at the pages that were given back. */
+			if (ret)
+				queue_work(system_dfl_long_wq, &c->scrub);
+		}
+	} while (ret == -EHWPOISON);
+	if (ret)
+		return ret;
+
+	rmem_set_extent(buf, heap->region->rmem->base + PFN_PHYS(at));
+	if (heap->memory == RMEM_WC)
+		buf->vaddr = c->vaddr + PFN_PHYS(at);
+	return 0;
+}
+
+static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+{
+	struct rmem_carveout *c = heap->carveout;
+
+	unsigned long at = PHYS_PFN(buf->extent.paddr - heap->region->rmem->base);
+	unsigned long nr = PHYS_PFN(buf->len);
+	bool clears = heap->memory != RMEM_DEVICE_ONLY;
+
+	scoped_guard(spinlock, &c->lock) {
+		bitmap_clear(c->used, at, nr);
+		c->freed_at = at;
+		c->freed_nr = clears ? nr : 0;
+	}
+	if (clears)
+		queue_work(system_dfl_long_wq, &c->scrub);
+}
+
+/* Makes the next free and dirty pages from @at on the piece of the worker; false at the end */
+static bool carveout_next_piece(struct rmem_carveout *c, unsigned long at)
+{
+	unsigned long end;
+
+	for (;;) {
+		at = find_next_andnot_bit(c->dirty, c->used, c->nr_pages, at);
+		if (at >= c->nr_pages)
+			return false;
+
+		guard(spinlock)(&c->lock);
+		end = find_next_bit(c->used, min(c->nr_pages, at + CARVEOUT_PIECE), at);
+		end = find_next_zero_bit(c->dirty, end, at);
+		/* An allocation may have taken the page since the search. */
+		if (end == at)
+			continue;
+		c->piece_at = at;
+		c->piece_end = end;
+		return true;
 	}
 }
 
-static void rmem_carveout_stats(struct rmem_heap *heap, struct rmem_stats *stats)
+/*
+ * The piece has been cleared, or cannot be. Pages that an allocation has taken meanwhile are
+ * among those that are clear now; a piece that is bad is left for the allocation to find.
+ */
+static void carveout_finish_piece(struct rmem_carveout *c, int error)
 {
-	struct rmem_carveout *c = heap->carveout;
-	unsigned long largest = 0;
-
-	/* The map may change meanwhile: a number for people. */
-	gen_pool_for_each_chunk(c->pool, rmem_largest_free, &largest);
-	stats->largest_free = (u64)largest << PAGE_SHIFT;
+	unsigned long from = c->piece_at, end = c->piece_end, to;
 
 	guard(spinlock)(&c->lock);
-	stats->dirty = c->dirty_bytes;
-	stats->lost = c->lost_bytes;
+	c->piece_at = 0;
+	c->piece_end = 0;
+	if (!error) {
+		bitmap_clear(c->dirty, from, end - from);
+		return;
+	}
+	for_each_clear_bitrange_from(from, to, c->used, end) {
+		bitmap_set(c->used, from, to - from);
+		c->nr_lost += to - from;
+	}
 }
 
-static void rmem_show_used(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
+static void carveout_scrub(struct work_struct *work)
 {
-	unsigned long size = (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT;
-	const struct rmem_heap *heap = pool->data;
+	struct rmem_carveout *c = container_of(work, struct rmem_carveout, scrub);
+	unsigned long end = 0;
+
+	/*
+	 * A task that allocates and frees without a pause gets its own memory back, which is
+	 * in the caches, if the worker does not come between.
+	 */
+	usleep_range(CARVEOUT_SCRUB_DELAY, 2 * CARVEOUT_SCRUB_DELAY);
+	scoped_guard(spinlock, &c->lock)
+		c->freed_nr = 0;
+
+	for (;;) {
+		guard(mutex)(&c->scrubbing);
+		if (!carveout_next_piece(c, end))
+			break;
+		end = c->piece_end;
+		carveout_finish_piece(c, carveout_clear(c, c->piece_at, end, false));
+	}
+}
+
+/* Reads the bitmaps without a lock: the numbers are for people. */
+static void carveout_stats(const struct rmem_heap *heap, struct rmem_stats *stats)
+{
+	const struct rmem_carveout *c = heap->carveout;
 	unsigned long from, to;
 
-	for (from = find_first_bit(chunk->bits, size); from < size;
-	     from = find_next_bit(chunk->bits, size, to)) {
-		to = find_next_zero_bit(chunk->bits, size, from);
-		seq_printf(data, "%s\t%llu\t%llu\tused\n", heap->name,
-			   (u64)from << PAGE_SHIFT, (u64)(to - from) << PAGE_SHIFT);
+	for_each_clear_bitrange(from, to, c->used, c->nr_pages)
+		stats->largest_free = max_t(u64, stats->largest_free, PFN_PHYS(to - from));
+	stats->dirty = (u64)PFN_PHYS(bitmap_weight_andnot(c->dirty, c->used, c->nr_pages));
+	stats->lost = (u64)PFN_PHYS(c->nr_lost);
+}
+
+static u64 carveout_available(const struct rmem_heap *heap)
+{
+	const struct rmem_carveout *c = heap->carveout;
+
+	return (u64)PFN_PHYS(c->nr_pages - bitmap_weight(c->used, c->nr_pages));
+}
+
+static void carveout_show_extent(struct seq_file *m, const struct rmem_carveout *c,
+				 unsigned long from, unsigned long to, const char *what)
+{
+	seq_printf(m, "%s\t%llu\t%llu\t%s\n", c->heap->region->name, (u64)PFN_PHYS(from),
+		   (u64)PFN_PHYS(to - from), what);
+}
+
+/* Lines with name, offset, length, and "used" or "dirty"; free pages without a line are clear */
+static int map_show(struct seq_file *m, void *unused)
+{
+	const struct rmem_carveout *c;
+	unsigned long from, to, end;
+
+	guard(mutex)(&carveouts_mutex);
+	list_for_each_entry(c, &carveouts, list) {
+		for (from = 0; from < c->nr_pages; from = end) {
+			end = find_next_bit(c->used, c->nr_pages, from);
+			for_each_set_bitrange_from(from, to, c->dirty, end)
+				carveout_show_extent(m, c, from, to, "dirty");
+			from = end;
+			end = find_next_zero_bit(c->used, c->nr_pages, from);
+			if (from < end)
+				carveout_show_extent(m, c, from, end, "used");
+		}
 	}
+	return 0;
 }
+DEFINE_SHOW_ATTRIBUTE(map);
 
-/**
- * rmem_carveout_show() - who has what of a carveout, for people
- * @heap: the region, exported
- * @m: gets lines with the name, offset, length, and "used" or "dirty"; what is used includes
- *	what is dirty
- *
- * Context: a task's. Takes the lock of the region.
- */
-void rmem_carveout_show(const struct rmem_heap *heap, struct seq_file *m)
+static int __init carveout_debugfs(void)
 {
-	struct rmem_carveout *c = heap->carveout;
-	const struct rmem_buffer *buf;
-
-	gen_pool_for_each_chunk(c->pool, rmem_show_used, m);
-	guard(spinlock)(&c->lock);
-	list_for_each_entry(buf, &c->dirty, dirty)
-		seq_printf(m, "%s\t%lu\t%llu\tdirty\n", heap->name,
-			   rmem_carveout_offset(c, buf->extent.paddr), (u64)buf->extent.len);
+	debugfs_create_file("map", 0400, debugfs_create_dir("rmem_heap", NULL), NULL, &map_fops);
+	return 0;
 }
+late_initcall(carveout_debugfs);
 
-/* What is dirty counts: it can be had, if not at once. */
-static u64 rmem_carveout_free_bytes(const struct rmem_heap *heap)
+static void carveout_destroy(struct rmem_carveout *c)
 {
-	struct rmem_carveout *c = heap->carveout;
-
-	guard(spinlock)(&c->lock);
-	return gen_pool_avail(c->pool) + c->dirty_bytes;
-}
-
-static void rmem_forget_lost(struct gen_pool *pool, struct gen_pool_chunk *chunk, void *data)
-{
-	bitmap_zero(chunk->bits, (chunk->end_addr - chunk->start_addr + 1) >> PAGE_SHIFT);
-}
-
-static void rmem_carveout_exit(struct rmem_heap *heap)
-{
-	struct rmem_carveout *c = heap->carveout;
-
-	flush_delayed_work(&c->scrub);
-	heap->carveout = NULL;
 	if (c->vaddr)
 		memunmap(c->vaddr);
-	/* gen_pool_destroy() takes it for a bug that somebody has memory yet. */
-	if (c->lost_bytes)
-		gen_pool_for_each_chunk(c->pool, rmem_forget_lost, NULL);
-	gen_pool_destroy(c->pool);
+	kvfree(c->dirty);
+	kvfree(c->used);
 	kfree(c);
 }
 
-/* Makes a pool of the region; what the boot has left in it is dirty, unless it is to be kept */
-static int rmem_carveout_init(struct rmem_heap *heap)
+static void carveout_exit(struct rmem_heap *heap)
 {
-	const struct reserved_mem *rmem = heap->rmem;
-	struct rmem_carveout *c;
-	struct rmem_buffer *all;
-	int ret = -ENOMEM;
+	struct rmem_carveout *c = heap->carveout;
 
-	if (of_property_read_bool(heap->of_node, "no-map") && !(heap->flags & RMEM_HEAP_WC))
+	scoped_guard(mutex, &carveouts_mutex)
+		list_del(&c->list);
+	cancel_work_sync(&c->scrub);
+	heap->carveout = NULL;
+	carveout_destroy(c);
+}
+
+/* Sets the memory type of a heap; false, with a reason, if the region has no memory of it */
+static bool carveout_set_memory(struct rmem_heap *heap)
+{
+	struct rmem_region *region = heap->region;
+	const struct reserved_mem *rmem = region->rmem;
+	const char *why = NULL;
+
+	if (of_property_read_bool(region->of_node, "no-map") && !(heap->flags & RMEM_HEAP_WC))
 		heap->memory = RMEM_DEVICE_ONLY;
-	else if (heap->place == RMEM_PLACE_MAPPED)
+	else if (region->backing == RMEM_BACKING_LINEAR)
 		heap->memory = RMEM_LINEAR;
 	else
 		heap->memory = RMEM_WC;
 
 	if (heap->memory == RMEM_LINEAR && (heap->flags & RMEM_HEAP_WC))
+		why = "the kernel maps its memory cached";
+	/* memremap(MEMREMAP_WC) of System RAM returns NULL with a WARN. */
+	else if (heap->memory == RMEM_WC &&
+		 region_intersects(rmem->base, rmem->size, IORESOURCE_SYSTEM_RAM,
+				   IORES_DESC_NONE) != REGION_DISJOINT)
+		why = "a part of its memory is RAM of the system";
+	if (why)
+		snprintf(region->reason, sizeof(region->reason), "%s", why);
+	return !why;
+}
+
+static int carveout_init(struct rmem_heap *heap)
+{
+	const struct reserved_mem *rmem = heap->region->rmem;
+	struct rmem_carveout *c;
+
+	if (!carveout_set_memory(heap))
 		return -EINVAL;
 
 	c = kzalloc_obj(*c);
-	all = kzalloc_obj(*all);
-	if (!c || !all)
-		goto err_free;
+	if (!c)
+		return -ENOMEM;
 
 	c->heap = heap;
+	c->nr_pages = PHYS_PFN(rmem->size);
+	mutex_init(&c->search);
 	spin_lock_init(&c->lock);
-	INIT_LIST_HEAD(&c->dirty);
-	mutex_init(&c->turn);
-	init_waitqueue_head(&c->wait);
-	INIT_DELAYED_WORK(&c->scrub, rmem_carveout_scrub);
+	mutex_init(&c->scrubbing);
+	INIT_WORK(&c->scrub, carveout_scrub);
 
-	c->pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
-	if (!c->pool)
-		goto err_free;
-
-	ret = gen_pool_add_virt(c->pool, RMEM_CARVEOUT_BASE, rmem->base, rmem->size,
-				NUMA_NO_NODE);
-	if (ret)
-		goto err_destroy;
-	gen_pool_set_algo(c->pool, rmem_carveout_fit, heap);
-
-	if (heap->memory == RMEM_WC) {
-		/* It would WARN. */
-		if (region_intersects(rmem->base, rmem->size, IORESOURCE_SYSTEM_RAM,
-				      IORES_DESC_NONE) != REGION_DISJOINT) {
-			ret = -EINVAL;
-			goto err_destroy;
-		}
+	c->used = kvcalloc(BITS_TO_LONGS(c->nr_pages), sizeof(long), GFP_KERNEL);
+	c->dirty = kvcalloc(BITS_TO_LONGS(c->nr_pages), sizeof(long), GFP_KERNEL);
+	if (heap->memory == RMEM_WC)
 		c->vaddr = memremap(rmem->base, rmem->size, MEMREMAP_WC);
-		if (!c->vaddr) {
-			ret = -ENOMEM;
-			goto err_destroy;
-		}
+	if (!c->used || !c->dirty || (heap->memory == RMEM_WC && !c->vaddr)) {
+		carveout_destroy(c);
+		return -ENOMEM;
 	}
 
 	heap->carveout = c;
-	if (heap->flags & RMEM_HEAP_KEEP) {
-		kfree(all);
-		return 0;
+	scoped_guard(mutex, &carveouts_mutex)
+		list_add_tail(&c->list, &carveouts);
+	/* A driver may want to keep the contents that the boot has left in the region. */
+	if (heap->memory != RMEM_DEVICE_ONLY && !(heap->flags & RMEM_HEAP_KEEP)) {
+		bitmap_fill(c->dirty, c->nr_pages);
+		queue_work(system_dfl_long_wq, &c->scrub);
 	}
-	all->heap = heap;
-	all->len = rmem->size;
-	gen_pool_alloc(c->pool, all->len);
-	rmem_set_extent(all, rmem->base);
-	rmem_carveout_free(heap, all);
 	return 0;
-
-err_destroy:
-	gen_pool_destroy(c->pool);
-err_free:
-	kfree(all);
-	kfree(c);
-	return ret;
 }
 
-const struct rmem_pool rmem_pool_carveout = {
-	.name = "gen_pool_alloc",
-	.clears = true,
-	.init = rmem_carveout_init,
-	.exit = rmem_carveout_exit,
-	.alloc = rmem_carveout_alloc,
-	.free = rmem_carveout_free,
-	.stats = rmem_carveout_stats,
-	.free_bytes = rmem_carveout_free_bytes,
+const struct rmem_pool_ops rmem_heap_carveout_ops = {
+	.name = "rmem_heap_carveout",
+	.init = carveout_init,
+	.exit = carveout_exit,
+	.alloc = carveout_alloc,
+	.free = carveout_free,
+	.stats = carveout_stats,
+	.available = carveout_available,
 };

@@ -1,166 +1,211 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: the allocators that devices have, too.
+ * Reserved memory as dma-buf heaps: the pools that devices allocate from, too.
  *
- * CMA, coherent and restricted memory comes from the functions that the DMA API itself
- * ends in for a device of the region. Never from dma_alloc_*(): it goes on to the page
- * allocator when the region is full.
+ * A device of a coherent or restricted pool allocates from the pool and from nowhere else:
+ * dma_alloc_coherent() returns what the coherent pool returned, and dma_alloc_pages() returns
+ * NULL when swiotlb has no slots. The heap makes the same calls for the device of the region.
+ * A device of a CMA area gets pages of the buddy allocator when the area is full, so the heap
+ * calls cma_alloc() itself. dma_alloc_pages() for a device of a coherent pool ignores the
+ * pool: never call it for one.
  */
+
+#define pr_fmt(fmt) "rmem_heap: " fmt
 
 #include <linux/cma.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
+#include <linux/export.h>
+#include <linux/highmem.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/overflow.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
-#include "rmem_heap.h"
+#include "rmem.h"
 
 /*
- * CMA: what dma_alloc_contiguous() calls for a device of the region, without its way out
- * to other areas and to the page allocator.
+ * Bytes that are cleared between two looks at pending signals. clear_pages() is faster for
+ * many pages than for one.
  */
+#define POOL_CLEAR_BATCH \
+	clamp_t(size_t, PROCESS_PAGES_NON_PREEMPT_BATCH << PAGE_SHIFT, SZ_64K, SZ_1M)
+
+/**
+ * rmem_heap_clear() - clear memory
+ * @extent: the memory
+ * @vaddr: write-combined mapping of the memory; NULL for memory with struct pages
+ * @killable: stop when the task is killed
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR if the task was killed before all of the memory was cleared.
+ */
+int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable)
+{
+	bool high = !vaddr && rmem_extent_is_high(extent);
+	size_t done, n;
+
+	for (done = 0; done < extent->len; done += n) {
+		phys_addr_t paddr = extent->paddr + done;
+
+		if (killable && fatal_signal_pending(current))
+			return -EINTR;
+		n = min_t(size_t, extent->len - done, high ? PAGE_SIZE : POOL_CLEAR_BATCH);
+		if (vaddr)
+			memset(vaddr + done, 0, n);
+		else if (high)
+			clear_highpage(phys_to_page(paddr));
+		else
+			clear_pages(phys_to_virt(paddr), n >> PAGE_SHIFT);
+		cond_resched();
+	}
+	/* A device may be started on another CPU: empty the write-combining buffers. */
+	if (vaddr)
+		wmb();
+	return 0;
+}
+
 #ifdef CONFIG_DMA_CMA
-static void *rmem_cma_assigned(struct device *dev)
+static void *cma_assigned(struct device *dev)
 {
 	return dev->cma_area;
 }
 
-static int rmem_cma_init(struct rmem_heap *heap)
+static int cma_heap_init(struct rmem_heap *heap)
 {
-	const struct cma *cma = heap->rmem->priv;
+	struct rmem_region *region = heap->region;
+	const struct cma *cma = region->rmem->priv;
 
-	/* An area that could not be activated has given its pages away. */
-	if (cma_get_size(cma) != heap->rmem->size ||
-	    cma_get_base(cma) != heap->rmem->base)
+	/* cma_activate_area() gives the pages of an area away when it fails. */
+	if (cma_get_size(cma) != region->rmem->size ||
+	    cma_get_base(cma) != region->rmem->base) {
+		snprintf(region->reason, sizeof(region->reason),
+			 "its CMA area could not be activated");
 		return -ENXIO;
+	}
 
 	heap->memory = RMEM_LINEAR;
 	return 0;
 }
 
-static int rmem_cma_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+static int cma_heap_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
-	unsigned int align = min_t(unsigned int, get_order(buf->len),
-				   CONFIG_CMA_ALIGNMENT);
+	unsigned int align = min_t(unsigned int, get_order(buf->len), CONFIG_CMA_ALIGNMENT);
+	struct cma *cma = heap->region->rmem->priv;
 	struct page *page;
+	int ret;
 
-	page = cma_alloc(heap->rmem->priv, buf->len >> PAGE_SHIFT, align, true);
+	page = cma_alloc(cma, buf->len >> PAGE_SHIFT, align, true);
 	if (!page)
 		return -ENOMEM;
 
 	rmem_set_extent(buf, page_to_phys(page));
-	return 0;
+	ret = rmem_heap_clear(&buf->extent, NULL, true);
+	if (ret)
+		cma_release(cma, page, buf->len >> PAGE_SHIFT);
+	return ret;
 }
 
-static void rmem_cma_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+static void cma_heap_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
-	cma_release(heap->rmem->priv, phys_to_page(buf->extent.paddr),
+	cma_release(heap->region->rmem->priv, phys_to_page(buf->extent.paddr),
 		    buf->len >> PAGE_SHIFT);
-	kfree(buf);
 }
 
-static u64 rmem_cma_free_bytes(const struct rmem_heap *heap)
+static u64 cma_heap_available(const struct rmem_heap *heap)
 {
-	return (u64)cma_get_available(heap->rmem->priv) << PAGE_SHIFT;
+	return (u64)cma_get_available(heap->region->rmem->priv) << PAGE_SHIFT;
 }
 
-static const struct rmem_pool rmem_pool_cma = {
+const struct rmem_pool_ops rmem_heap_cma_ops = {
 	.name = "cma_alloc",
-	.assigned = rmem_cma_assigned,
-	.init = rmem_cma_init,
-	.alloc = rmem_cma_alloc,
-	.free = rmem_cma_free,
-	.free_bytes = rmem_cma_free_bytes,
+	.assigned = cma_assigned,
+	.init = cma_heap_init,
+	.alloc = cma_heap_alloc,
+	.free = cma_heap_free,
+	.available = cma_heap_available,
 };
 #endif /* CONFIG_DMA_CMA */
 
-/*
- * Coherent: the pool maps its memory write-combined, clears what it hands out and rounds
- * to a power of two pages; the order on free must be the one of the allocation.
- */
 #ifdef CONFIG_DMA_DECLARE_COHERENT
-static void *rmem_coherent_assigned(struct device *dev)
+static void *coherent_assigned(struct device *dev)
 {
 	return dev->dma_mem;
 }
 
-static int rmem_coherent_init(struct rmem_heap *heap)
+static int coherent_init(struct rmem_heap *heap)
 {
+	/* dma_init_coherent_memory() maps the pool so. */
 	heap->memory = RMEM_WC;
 	return 0;
 }
 
-static int rmem_coherent_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+/* The pool clears the bytes that are asked for, and takes a power of two of pages. */
+static int coherent_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
+	struct device *dev = heap->region->dev;
 	dma_addr_t addr;
 
-	if (!dma_alloc_from_dev_coherent(heap->dev, buf->len, &addr, &buf->vaddr) ||
-	    !buf->vaddr)
+	buf->vaddr = dma_alloc_coherent(dev, buf->len, &addr, GFP_KERNEL);
+	if (!buf->vaddr)
 		return -ENOMEM;
 
-	rmem_set_extent(buf, dma_to_phys(heap->dev, addr));
+	rmem_set_extent(buf, dma_to_phys(dev, addr));
 	return 0;
 }
 
-static void rmem_coherent_free(struct rmem_heap *heap, struct rmem_buffer *buf)
+static void coherent_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
-	dma_release_from_dev_coherent(heap->dev, get_order(buf->len), buf->vaddr);
-	kfree(buf);
+	struct device *dev = heap->region->dev;
+
+	dma_free_coherent(dev, buf->len, buf->vaddr, phys_to_dma(dev, buf->extent.paddr));
 }
 
-static u64 rmem_coherent_free_bytes(const struct rmem_heap *heap)
+static u64 coherent_available(const struct rmem_heap *heap)
 {
-	return dma_coherent_available(heap->dev);
+	return dma_coherent_available(heap->region->dev);
 }
 
-static const struct rmem_pool rmem_pool_coherent = {
-	.name = "dma_alloc_from_dev_coherent",
-	.clears = true,
+const struct rmem_pool_ops rmem_heap_coherent_ops = {
+	.name = "dma_alloc_coherent",
 	.rounds = true,
-	.assigned = rmem_coherent_assigned,
-	.init = rmem_coherent_init,
-	.alloc = rmem_coherent_alloc,
-	.free = rmem_coherent_free,
-	.free_bytes = rmem_coherent_free_bytes,
+	.assigned = coherent_assigned,
+	.init = coherent_init,
+	.alloc = coherent_alloc,
+	.free = coherent_free,
+	.available = coherent_available,
 };
 #endif /* CONFIG_DMA_DECLARE_COHERENT */
 
-/*
- * Restricted: swiotlb hands out at most IO_TLB_SEGSIZE slots at a time, aligned by
- * physical address, so a buffer is a chain. Free wants the start of each chunk back.
- */
 #ifdef CONFIG_DMA_RESTRICTED_POOL
-static void *rmem_restricted_assigned(struct device *dev)
+static void *restricted_assigned(struct device *dev)
 {
 	return dev->dma_io_tlb_mem;
 }
 
-static int rmem_restricted_init(struct rmem_heap *heap)
+static int restricted_init(struct rmem_heap *heap)
 {
 	heap->memory = RMEM_LINEAR;
 	return 0;
 }
 
-static void rmem_restricted_release(struct rmem_heap *heap, struct rmem_buffer *buf)
+static void restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
+	struct device *dev = heap->region->dev;
 	const struct phys_vec *chunk = buf->extents;
 	unsigned int i;
 
 	for (i = 0; i < buf->nr; i++, chunk++)
-		swiotlb_free(heap->dev, phys_to_page(chunk->paddr), chunk->len);
+		dma_free_pages(dev, chunk->len, phys_to_page(chunk->paddr),
+			       phys_to_dma(dev, chunk->paddr), DMA_BIDIRECTIONAL);
 	kvfree(buf->extents);
 }
 
-static void rmem_restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
-{
-	rmem_restricted_release(heap, buf);
-	kfree(buf);
-}
-
-/* Room for one more chunk, doubling */
-static int rmem_restricted_grow(struct rmem_buffer *buf)
+/* Makes room for one more chunk, by doubling the array when it is full */
+static int restricted_grow(struct rmem_buffer *buf)
 {
 	struct phys_vec *extents;
 
@@ -176,28 +221,36 @@ static int rmem_restricted_grow(struct rmem_buffer *buf)
 	return 0;
 }
 
-static int rmem_restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
+/*
+ * swiotlb allocates at most IO_TLB_SEGSIZE slots at a time, aligned by physical address, so
+ * a buffer is a chain of chunks. dma_alloc_pages() clears each of them.
+ */
+static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
-	unsigned long attrs = rmem_pool_decrypted(heap) ? __DMA_ATTR_ALLOC_CC_SHARED : 0;
 	unsigned int order = min(get_order(buf->len),
 				 get_order(IO_TLB_SEGSIZE << IO_TLB_SHIFT));
 	size_t left = buf->len;
+	int ret = -ENOMEM;
 
 	while (left) {
 		size_t len = min_t(size_t, left, PAGE_SIZE << order);
 		struct page *page;
+		dma_addr_t addr;
 
-		if (rmem_restricted_grow(buf))
-			goto err_release;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		if (ret == -EINTR || restricted_grow(buf))
+			goto err_free;
 
-		page = swiotlb_alloc(heap->dev, len, attrs);
+		page = dma_alloc_pages(heap->region->dev, len, &addr, DMA_BIDIRECTIONAL,
+				       GFP_KERNEL | __GFP_NOWARN);
 		if (!page) {
 			/*
-			 * No free chunk of this order: fragmented, or the pool's base is
-			 * not aligned to it, so that there is none at all.
+			 * No free chunk of this order: the pool is fragmented, or its base
+			 * is not aligned to the order, so that no chunk ever is.
 			 */
 			if (!order)
-				goto err_release;
+				goto err_free;
 			order--;
 			continue;
 		}
@@ -207,97 +260,90 @@ static int rmem_restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf
 		buf->nr++;
 		left -= len;
 	}
-
 	return 0;
 
-err_release:
-	rmem_restricted_release(heap, buf);
-	return -ENOMEM;
+err_free:
+	restricted_free(heap, buf);
+	return ret;
 }
 
-static u64 rmem_restricted_free_bytes(const struct rmem_heap *heap)
+static u64 restricted_available(const struct rmem_heap *heap)
 {
-	return swiotlb_available(heap->dev);
+	return swiotlb_available(heap->region->dev);
 }
 
-static const struct rmem_pool rmem_pool_restricted = {
-	.name = "swiotlb_alloc",
-	.assigned = rmem_restricted_assigned,
-	.init = rmem_restricted_init,
-	.alloc = rmem_restricted_alloc,
-	.free = rmem_restricted_free,
-	.free_bytes = rmem_restricted_free_bytes,
+const struct rmem_pool_ops rmem_heap_restricted_ops = {
+	.name = "dma_alloc_pages",
+	.assigned = restricted_assigned,
+	.init = restricted_init,
+	.alloc = restricted_alloc,
+	.free = restricted_free,
+	.available = restricted_available,
 };
-
-static bool rmem_is_restricted(const struct rmem_heap *heap)
-{
-	return heap->pool == &rmem_pool_restricted;
-}
-#else
-static bool rmem_is_restricted(const struct rmem_heap *heap)
-{
-	return false;
-}
 #endif /* CONFIG_DMA_RESTRICTED_POOL */
 
 /**
- * rmem_pool_shared() - does a device bounce through the pool of a restricted heap
- * @heap: the heap
- * @dev: an importer
- *
- * Return: true if the DMA API would take its slots for @dev from where the buffers of
- * @heap come from.
- */
-bool rmem_pool_shared(const struct rmem_heap *heap, struct device *dev)
-{
-#ifdef CONFIG_SWIOTLB
-	return rmem_is_restricted(heap) && dev->dma_io_tlb_mem == heap->rmem->priv;
-#else
-	return false;
-#endif
-}
-
-/**
- * rmem_pool_decrypted() - is the memory of a heap shared with the host
+ * rmem_heap_is_decrypted() - whether the host of an encrypted guest reads the memory
  * @heap: the heap
  *
- * Return: true for restricted pools of guests with encrypted memory.
+ * Context: any.
+ * Return: true for restricted pools of guests whose memory is encrypted.
  */
-bool rmem_pool_decrypted(const struct rmem_heap *heap)
+bool rmem_heap_is_decrypted(const struct rmem_heap *heap)
 {
-#ifdef CONFIG_SWIOTLB
-	const struct io_tlb_mem *mem = heap->rmem->priv;
-
-	return rmem_is_restricted(heap) && mem->cc_shared;
-#else
-	return false;
-#endif
-}
-
-/**
- * rmem_pool_for() - the allocator of a mode
- * @mode: the mode
- *
- * Return: the allocator, NULL if it is not configured.
- */
-const struct rmem_pool *rmem_pool_for(enum rmem_heap_mode mode)
-{
-	switch (mode) {
-#ifdef CONFIG_DMA_CMA
-	case RMEM_HEAP_CMA:
-		return &rmem_pool_cma;
-#endif
-#ifdef CONFIG_DMA_DECLARE_COHERENT
-	case RMEM_HEAP_COHERENT:
-		return &rmem_pool_coherent;
-#endif
 #ifdef CONFIG_DMA_RESTRICTED_POOL
-	case RMEM_HEAP_RESTRICTED:
-		return &rmem_pool_restricted;
+	const struct io_tlb_mem *mem = heap->region->rmem->priv;
+
+	return heap->ops == &rmem_heap_restricted_ops && mem->cc_shared;
+#else
+	return false;
 #endif
+}
+
+/**
+ * rmem_heap_get_info() - the properties that buffers of a heap have
+ * @heap: the heap
+ * @info: filled in
+ *
+ * For drivers that need contiguous memory, or memory that the CPU can map.
+ *
+ * Context: any.
+ */
+void rmem_heap_get_info(const struct rmem_heap *heap, struct rmem_heap_info *info)
+{
+	static const enum rmem_heap_cpu cpu[] = {
+		[RMEM_LINEAR] = RMEM_HEAP_CPU_CACHED,
+		[RMEM_WC] = RMEM_HEAP_CPU_WC,
+		[RMEM_DEVICE_ONLY] = RMEM_HEAP_CPU_NONE,
+	};
+	const struct reserved_mem *rmem = heap->region->rmem;
+
+	*info = (struct rmem_heap_info) {
+		.mode = heap->region->mode,
+		.cpu = cpu[heap->memory],
+		.contiguous = heap->region->mode != RMEM_HEAP_RESTRICTED,
+		.max_buffer = rmem->size,
+	};
+	switch (info->mode) {
+	case RMEM_HEAP_CMA:
+#ifdef CONFIG_CMA_ALIGNMENT
+		info->alignment = PAGE_SIZE << CONFIG_CMA_ALIGNMENT;
+#endif
+		break;
+	case RMEM_HEAP_COHERENT:
+		/* The pool aligns buffers to their size, counted from the base of the region. */
+		info->max_buffer = rounddown_pow_of_two(rmem->size);
+		info->alignment = info->max_buffer;
+		if (rmem->base)
+			info->alignment = min_t(u64, info->alignment,
+						1ULL << __ffs64(rmem->base));
+		break;
+	case RMEM_HEAP_RESTRICTED:
+		info->alignment = PAGE_SIZE;
+		break;
 	case RMEM_HEAP_CARVEOUT:
-		return &rmem_pool_carveout;
-	default:
-		return NULL;
+		info->alignment = RMEM_ALIGN_MAX;
+		break;
 	}
 }
+EXPORT_SYMBOL_GPL(rmem_heap_get_info);

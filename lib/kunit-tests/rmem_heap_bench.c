@@ -16,7 +16,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "../../kernel/dma/rmem_heap.h"
+#include "../../kernel/dma/rmem.h"
 
 MODULE_IMPORT_NS("DMA_BUF");
 
@@ -44,11 +44,11 @@ static void rmem_bench_result(const char *run, const char *label, size_t len,
 
 static struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode mode)
 {
-	struct rmem_heap *heap;
+	struct rmem_region *region;
 
-	list_for_each_entry(heap, &rmem_heaps, list)
-		if (heap->exported_by && heap->mode == mode)
-			return heap;
+	list_for_each_entry(region, &rmem_regions, list)
+		if (region->heap && region->mode == mode)
+			return region->heap;
 	kunit_skip(test, "no such region");
 }
 
@@ -56,21 +56,21 @@ static struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode
 static bool rmem_bench_bare(struct rmem_heap *heap, size_t len)
 {
 	dma_addr_t addr;
-	void *vaddr = dma_alloc_coherent(heap->dev, len, &addr, GFP_KERNEL);
+	void *vaddr = dma_alloc_coherent(heap->region->dev, len, &addr, GFP_KERNEL);
 
 	if (vaddr)
-		dma_free_coherent(heap->dev, len, vaddr, addr);
+		dma_free_coherent(heap->region->dev, len, vaddr, addr);
 	return vaddr;
 }
 
 /* What a heap adds to the allocator */
 static bool rmem_bench_memory(struct rmem_heap *heap, size_t len)
 {
-	struct rmem_buffer *buf = rmem_buffer_alloc(heap, len);
+	struct rmem_buffer *buf = rmem_heap_buffer_alloc(heap, len);
 
 	if (IS_ERR(buf))
 		return false;
-	rmem_buffer_free(buf);
+	rmem_heap_buffer_free(buf);
 	return true;
 }
 
@@ -127,31 +127,8 @@ static void rmem_bench_coherent(struct kunit *test)
 	KUNIT_EXPECT_TRUE_MSG(test, ok, "failures are measured, too");
 }
 
-/* What counting costs an allocation and a free */
-static void rmem_bench_stats(struct kunit *test)
-{
-	static struct rmem_heap heap = { .pool = &rmem_pool_carveout };
-	struct rmem_buffer buf = { .heap = &heap, .len = SZ_64K };
-	struct rmem_series *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-	const unsigned int batch = 1000;
-	unsigned int i;
-
-	KUNIT_ASSERT_NOT_NULL(test, s);
-	while (s->n < RMEM_BENCH_ROUNDS) {
-		u64 t0 = ktime_get_ns();
-
-		for (i = 0; i < batch; i++) {
-			rmem_account(&buf);
-			rmem_unaccount(&buf);
-		}
-		s->ns[s->n++] = div_u64(ktime_get_ns() - t0, batch);
-	}
-	rmem_bench_result("stats", "count", SZ_64K, s);
-}
-
 static struct kunit_case rmem_bench_cases[] = {
 	KUNIT_CASE_SLOW(rmem_bench_coherent),
-	KUNIT_CASE_SLOW(rmem_bench_stats),
 	{ }
 };
 

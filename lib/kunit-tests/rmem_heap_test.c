@@ -48,8 +48,8 @@ void arch_sync_dma_for_cpu(phys_addr_t paddr, size_t size, enum dma_data_directi
 void rmem_test_syncs_watch(const struct rmem_heap *heap)
 {
 	rmem_test_syncs = (struct rmem_test_syncs) { .last_dir = DMA_NONE };
-	rmem_test_watch_base = heap ? heap->rmem->base : 0;
-	rmem_test_watch_size = heap ? heap->rmem->size : 0;
+	rmem_test_watch_base = heap ? heap->region->rmem->base : 0;
+	rmem_test_watch_size = heap ? heap->region->rmem->size : 0;
 }
 
 #else
@@ -62,9 +62,8 @@ static DEFINE_MUTEX(rmem_test_windows_lock);
 static DEFINE_XARRAY(rmem_test_windows);
 
 /* What the tests see of a region, mapped when it is first needed, and for good */
-static void *rmem_test_window(const struct rmem_heap *heap)
+static void *rmem_test_window(const struct reserved_mem *rmem)
 {
-	const struct reserved_mem *rmem = heap->rmem;
 	/* RAM to the kernel: as it is mapped. Else nobody else has it mapped as cached. */
 	unsigned long how = page_is_ram(PHYS_PFN(rmem->base)) ? MEMREMAP_WB : MEMREMAP_WC;
 	void *window;
@@ -84,15 +83,16 @@ static void *rmem_test_window(const struct rmem_heap *heap)
 /* Memory of a region as the CPU sees it, whatever its kind is and wherever it lies */
 void *rmem_test_mem(phys_addr_t paddr)
 {
-	struct rmem_heap *heap;
+	struct rmem_region *region;
 	void *window;
 
-	list_for_each_entry(heap, &rmem_heaps, list) {
-		if (!heap->rmem || paddr < heap->rmem->base ||
-		    paddr - heap->rmem->base >= heap->rmem->size)
+	list_for_each_entry(region, &rmem_regions, list) {
+		const struct reserved_mem *rmem = region->rmem;
+
+		if (!rmem || paddr < rmem->base || paddr - rmem->base >= rmem->size)
 			continue;
-		window = rmem_test_window(heap);
-		return window ? window + (paddr - heap->rmem->base) : NULL;
+		window = rmem_test_window(rmem);
+		return window ? window + (paddr - rmem->base) : NULL;
 	}
 	return phys_to_virt(paddr);
 }
@@ -106,18 +106,42 @@ void rmem_test_needs_pool(struct kunit *test, const struct device_node *np)
 }
 
 /* A region of the device tree by its node's name; the test fails without it */
-struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name)
+struct rmem_region *rmem_test_region(struct kunit *test, const char *name)
 {
-	struct rmem_heap *heap, *found = NULL;
+	struct rmem_region *region, *found = NULL;
 
-	list_for_each_entry(heap, &rmem_heaps, list)
-		if (!strcmp(heap->name, name))
-			found = heap;
+	list_for_each_entry(region, &rmem_regions, list)
+		if (!strcmp(region->name, name))
+			found = region;
 
 	KUNIT_ASSERT_NOT_NULL_MSG(test, found, "no region %s: boot with rmem_heap_test.dts",
 				  name);
 	rmem_test_needs_pool(test, found->of_node);
 	return found;
+}
+
+/* The heap of a region; the test fails without it */
+struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name)
+{
+	struct rmem_region *region = rmem_test_region(test, name);
+
+	KUNIT_ASSERT_NOT_NULL_MSG(test, region->heap, "%s: boot with the right rmem_heap.export=: %s",
+				  name, region->reason);
+	return region->heap;
+}
+
+/* A heap without a device node, on memory that belongs to the test or that is never accessed */
+void rmem_test_make(struct rmem_test_made *made, const struct rmem_region *model,
+		    const struct rmem_pool_ops *ops, phys_addr_t base, phys_addr_t size)
+{
+	*made = (struct rmem_test_made) {
+		.rmem = { .base = base, .size = size },
+		.region = {
+			.name = "made", .of_node = model->of_node, .mode = model->mode,
+			.backing = model->backing, .rmem = &made->rmem,
+		},
+		.heap = { .region = &made->region, .ops = ops },
+	};
 }
 
 static void rmem_test_put_device(void *dev)
@@ -157,8 +181,6 @@ struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, 
 {
 	struct dma_buf *dmabuf;
 
-	KUNIT_ASSERT_NOT_NULL_MSG(test, heap->pool, "%s: boot with the right rmem_heap.export=",
-				  heap->name);
 	dmabuf = rmem_heap_alloc(heap, len, O_RDWR);
 	if (!IS_ERR(dmabuf))
 		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_put_action,
@@ -170,7 +192,7 @@ struct dma_buf *rmem_test_alloc(struct kunit *test, struct rmem_heap *heap, size
 {
 	struct dma_buf *dmabuf = rmem_test_try_alloc(test, heap, len);
 
-	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(dmabuf), "%zu bytes of %s: %pe", len, heap->name,
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(dmabuf), "%zu bytes of %s: %pe", len, heap->region->name,
 			       dmabuf);
 	return dmabuf;
 }
@@ -183,7 +205,7 @@ void rmem_test_put(struct kunit *test, struct dma_buf *dmabuf)
 /* Takes all that a heap has, largest blocks first */
 struct rmem_test_held *rmem_test_fill(struct kunit *test, struct rmem_heap *heap)
 {
-	size_t len = rounddown_pow_of_two(heap->rmem->size);
+	size_t len = rounddown_pow_of_two(heap->region->rmem->size);
 	struct rmem_test_held *held;
 
 	held = kunit_kzalloc(test, sizeof(*held), GFP_KERNEL);
@@ -224,7 +246,7 @@ size_t rmem_test_capacity(struct kunit *test, struct rmem_heap *heap)
 /* Memory of an allocator, without a dma-buf around it; NULL if there is none */
 struct rmem_buffer *rmem_test_pool_try(struct rmem_heap *heap, size_t len)
 {
-	struct rmem_buffer *buf = rmem_buffer_alloc(heap, len);
+	struct rmem_buffer *buf = rmem_heap_buffer_alloc(heap, len);
 
 	return IS_ERR(buf) ? NULL : buf;
 }

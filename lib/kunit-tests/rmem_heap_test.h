@@ -9,7 +9,7 @@
 #include <linux/of_reserved_mem.h>
 #include <linux/rmem_heap.h>
 
-#include "../../kernel/dma/rmem_heap.h"
+#include "../../kernel/dma/rmem.h"
 
 /**
  * struct rmem_test_syncs - cache maintenance that UML was asked for
@@ -39,12 +39,27 @@ struct rmem_test_held {
 	struct dma_buf *bufs[256];
 };
 
+/**
+ * struct rmem_test_made - a heap that a test makes, over memory that the test names
+ * @rmem: its memory
+ * @region: its region
+ * @heap: the heap
+ */
+struct rmem_test_made {
+	struct reserved_mem rmem;
+	struct rmem_region region;
+	struct rmem_heap heap;
+};
+
 extern struct rmem_test_syncs rmem_test_syncs;
 void rmem_test_syncs_watch(const struct rmem_heap *heap);
 
 void *rmem_test_mem(phys_addr_t paddr);
 void rmem_test_needs_pool(struct kunit *test, const struct device_node *np);
+struct rmem_region *rmem_test_region(struct kunit *test, const char *name);
 struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name);
+void rmem_test_make(struct rmem_test_made *made, const struct rmem_region *model,
+		    const struct rmem_pool_ops *ops, phys_addr_t base, phys_addr_t size);
 struct device *rmem_test_device(struct kunit *test, const char *path);
 struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);
 struct dma_buf *rmem_test_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);

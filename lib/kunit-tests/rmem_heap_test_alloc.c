@@ -37,15 +37,13 @@ static struct rmem_heap *rmem_test_param_heap(struct kunit *test)
 	struct rmem_heap *heap;
 
 	heap = rmem_test_heap(test, *(const char * const *)test->param_value);
-	KUNIT_ASSERT_NOT_NULL_MSG(test, heap->exported_by, "%s: %s", heap->name,
-				  heap->reason);
 	return heap;
 }
 
 /* A map of the pages of a region, to see who has what */
 static unsigned long *rmem_test_pages(struct kunit *test, struct rmem_heap *heap)
 {
-	size_t longs = BITS_TO_LONGS(heap->rmem->size >> PAGE_SHIFT);
+	size_t longs = BITS_TO_LONGS(heap->region->rmem->size >> PAGE_SHIFT);
 	unsigned long *pages = kunit_kcalloc(test, longs, sizeof(long), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, pages);
@@ -56,11 +54,11 @@ static unsigned long *rmem_test_pages(struct kunit *test, struct rmem_heap *heap
 static void rmem_test_claim(struct kunit *test, struct rmem_heap *heap,
 			    unsigned long *pages, phys_addr_t paddr, size_t len)
 {
-	phys_addr_t off = paddr - heap->rmem->base;
+	phys_addr_t off = paddr - heap->region->rmem->base;
 	unsigned int first = off >> PAGE_SHIFT, n = PAGE_ALIGN(len) >> PAGE_SHIFT;
 
-	KUNIT_ASSERT_GE(test, paddr, heap->rmem->base);
-	KUNIT_ASSERT_LE(test, off + len, heap->rmem->size);
+	KUNIT_ASSERT_GE(test, paddr, heap->region->rmem->base);
+	KUNIT_ASSERT_LE(test, off + len, heap->region->rmem->size);
 	KUNIT_ASSERT_TRUE(test, PAGE_ALIGNED(paddr));
 	KUNIT_ASSERT_GE_MSG(test, find_next_bit(pages, first + n, first), first + n,
 			    "memory handed out twice");
@@ -89,7 +87,7 @@ static void rmem_test_unclaim_buf(struct rmem_heap *heap, unsigned long *pages,
 	unsigned int i;
 
 	for (i = 0; i < buf->nr; i++)
-		bitmap_clear(pages, (buf->extents[i].paddr - heap->rmem->base) >> PAGE_SHIFT,
+		bitmap_clear(pages, (buf->extents[i].paddr - heap->region->rmem->base) >> PAGE_SHIFT,
 			     buf->extents[i].len >> PAGE_SHIFT);
 }
 
@@ -122,7 +120,7 @@ static void rmem_test_extents(struct kunit *test)
 	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
 	unsigned int i;
 
-	if (heap->mode != RMEM_HEAP_RESTRICTED) {
+	if (heap->region->mode != RMEM_HEAP_RESTRICTED) {
 		KUNIT_EXPECT_EQ(test, buf->nr, 1);
 		return;
 	}
@@ -144,15 +142,15 @@ static void rmem_test_alignment(struct kunit *test)
 
 		/* A carveout takes an odd place rather than clear a better one first. */
 		if (heap->carveout)
-			flush_delayed_work(&heap->carveout->scrub);
+			flush_work(&heap->carveout->scrub);
 		page = rmem_test_alloc(test, heap, PAGE_SIZE);
 		dmabuf = rmem_test_alloc(test, heap, len);
 		start = rmem_test_buf(dmabuf)->extents[0].paddr;
 
 		/* A coherent pool counts from its base. */
-		if (heap->mode == RMEM_HEAP_COHERENT)
-			start -= heap->rmem->base;
-		if (heap->mode != RMEM_HEAP_RESTRICTED)
+		if (heap->region->mode == RMEM_HEAP_COHERENT)
+			start -= heap->region->rmem->base;
+		if (heap->region->mode != RMEM_HEAP_RESTRICTED)
 			KUNIT_EXPECT_TRUE_MSG(test, IS_ALIGNED(start, len),
 					      "%zu bytes at %pa", len, &start);
 		rmem_test_put(test, page);
@@ -181,7 +179,7 @@ static void rmem_test_bad_lengths(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		KUNIT_EXPECT_EQ_MSG(test, PTR_ERR(rmem_test_try_alloc(test, heap, bad[i].len)),
 				    bad[i].err, "%zx bytes", bad[i].len);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, heap->rmem->size + 1)),
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, heap->region->rmem->size + 1)),
 			-ENOMEM);
 	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
 }
@@ -196,9 +194,9 @@ static void rmem_test_exhaustion(struct kunit *test)
 
 	for (round = 0; round < 3; round++) {
 		held = rmem_test_fill(test, heap);
-		KUNIT_EXPECT_EQ(test, held->bytes, heap->rmem->size);
+		KUNIT_EXPECT_EQ(test, held->bytes, heap->region->rmem->size);
 
-		bitmap_zero(pages, heap->rmem->size >> PAGE_SHIFT);
+		bitmap_zero(pages, heap->region->rmem->size >> PAGE_SHIFT);
 		for (i = 0; i < held->n; i++)
 			rmem_test_claim_buf(test, heap, pages, held->bufs[i]);
 
@@ -246,11 +244,12 @@ static void rmem_test_killed(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_param_heap(test);
 	size_t before = rmem_test_capacity(test, heap);
-	bool clears = heap->memory == RMEM_LINEAR && !heap->pool->clears;
+	bool clears = heap->region->mode == RMEM_HEAP_CMA ||
+		      heap->region->mode == RMEM_HEAP_RESTRICTED;
 	struct dma_buf *dmabuf;
 
 	if (heap->carveout)
-		flush_delayed_work(&heap->carveout->scrub);
+		flush_work(&heap->carveout->scrub);
 	rmem_test_set_killed(true);
 	KUNIT_EXPECT_TRUE(test, fatal_signal_pending(current));
 
@@ -260,7 +259,7 @@ static void rmem_test_killed(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, IS_ERR(dmabuf), clears);
 	/* CMA itself gives up when its caller is killed. */
-	if (clears && heap->mode != RMEM_HEAP_CMA)
+	if (clears && heap->region->mode != RMEM_HEAP_CMA)
 		KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -EINTR);
 	if (!IS_ERR(dmabuf)) {
 		dma_buf_put(dmabuf);
@@ -273,7 +272,7 @@ static void rmem_test_killed(struct kunit *test)
 static void rmem_test_stats(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_param_heap(test);
-	size_t third = heap->mode == RMEM_HEAP_COHERENT ? 4 * PAGE_SIZE : 3 * PAGE_SIZE;
+	size_t third = heap->region->mode == RMEM_HEAP_COHERENT ? 4 * PAGE_SIZE : 3 * PAGE_SIZE;
 	struct rmem_stats before, stats;
 	struct rmem_test_held *held;
 	struct dma_buf *one, *two;
@@ -298,21 +297,21 @@ static void rmem_test_stats(struct kunit *test)
 	held = rmem_test_fill(test, heap);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_1M)), -ENOMEM);
 	rmem_heap_stats(heap, &stats);
-	KUNIT_EXPECT_EQ(test, stats.used, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, stats.used, heap->region->rmem->size);
 	KUNIT_EXPECT_EQ(test, stats.buffers, held->n);
-	if (heap->pool->stats)
+	if (heap->ops->stats)
 		KUNIT_EXPECT_EQ(test, stats.largest_free, 0);
 	rmem_test_drain(test, held);
 
 	if (heap->carveout)
-		flush_delayed_work(&heap->carveout->scrub);
+		flush_work(&heap->carveout->scrub);
 	rmem_heap_stats(heap, &stats);
 	KUNIT_EXPECT_EQ(test, stats.used, 0);
 	KUNIT_EXPECT_EQ(test, stats.buffers, 0);
-	KUNIT_EXPECT_EQ(test, stats.peak, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, stats.peak, heap->region->rmem->size);
 	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
-	if (heap->pool->stats)
-		KUNIT_EXPECT_EQ(test, stats.largest_free, heap->rmem->size);
+	if (heap->ops->stats)
+		KUNIT_EXPECT_EQ(test, stats.largest_free, heap->region->rmem->size);
 }
 
 /* Many steps of a fixed seed, the map of who has what checked after each */
@@ -348,14 +347,14 @@ static void rmem_test_churn(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bufs); i++)
 		if (bufs[i])
 			rmem_test_put(test, bufs[i]);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size);
 }
 
 /* With every second page taken, restricted pools still give chains; then -ENOMEM */
 static void rmem_test_fragmented(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, "restricted-odd@13010000");
-	unsigned int i, n = heap->rmem->size >> PAGE_SHIFT;
+	unsigned int i, n = heap->region->rmem->size >> PAGE_SHIFT;
 	struct dma_buf **bufs, *dmabuf;
 
 	bufs = kunit_kcalloc(test, n, sizeof(*bufs), GFP_KERNEL);
@@ -370,55 +369,52 @@ static void rmem_test_fragmented(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_buf(dmabuf)->nr, SZ_1M >> PAGE_SHIFT);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_2M)), -ENOMEM);
 	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap),
-			heap->rmem->size / 2 - SZ_1M);
+			heap->region->rmem->size / 2 - SZ_1M);
 }
 
 /* An area that could not be activated has given its memory back */
 static void rmem_test_dead_area(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
-	struct reserved_mem larger = *heap->rmem, elsewhere = *heap->rmem;
-	struct rmem_heap dead = { .mode = RMEM_HEAP_CMA, .rmem = &larger };
+	const struct reserved_mem *rmem = heap->region->rmem;
+	struct rmem_test_made dead;
 
-	larger.size *= 2;
-	KUNIT_EXPECT_EQ(test, rmem_pool_for(RMEM_HEAP_CMA)->init(&dead), -ENXIO);
-	elsewhere.base += SZ_4M;
-	dead.rmem = &elsewhere;
-	KUNIT_EXPECT_EQ(test, rmem_pool_for(RMEM_HEAP_CMA)->init(&dead), -ENXIO);
+	rmem_test_make(&dead, heap->region, heap->ops, rmem->base, 2 * rmem->size);
+	dead.rmem.priv = rmem->priv;
+	KUNIT_EXPECT_EQ(test, heap->ops->init(&dead.heap), -ENXIO);
+	rmem_test_make(&dead, heap->region, heap->ops, rmem->base + SZ_4M, rmem->size);
+	dead.rmem.priv = rmem->priv;
+	KUNIT_EXPECT_EQ(test, heap->ops->init(&dead.heap), -ENXIO);
 }
 
-/* A carveout may lie at 0, which gen_pool takes for failure, and above 4 GiB */
+/* A carveout may lie at 0 and above 4 GiB, where 32-bit addresses end */
 static void rmem_test_any_base(struct kunit *test)
 {
 	static const u64 bases[] = { 0, PAGE_SIZE, 0xfff00000ULL, SZ_4G, 0xffff00000000ULL };
-	const struct rmem_pool *pool = rmem_pool_for(RMEM_HEAP_CARVEOUT);
 	struct rmem_heap *model = rmem_test_heap(test, "device-only@17000000");
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(bases); i++) {
-		struct reserved_mem rmem = { .base = bases[i], .size = SZ_2M };
-		/* Nobody touches memory of this node's kind. */
-		struct rmem_heap heap = {
-			.of_node = model->of_node,
-			.rmem = &rmem,
-			.pool = pool,
-		};
 		struct rmem_buffer *one, *all;
+		struct rmem_test_made made;
+		struct rmem_heap *heap = &made.heap;
 
 		/* Not beyond this machine's addresses */
-		if (rmem.base != bases[i] || rmem.base > PHYS_ADDR_MAX - (SZ_2M - 1))
+		if ((phys_addr_t)bases[i] != bases[i] || bases[i] > PHYS_ADDR_MAX - (SZ_2M - 1))
 			continue;
-		KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
-		KUNIT_EXPECT_EQ(test, heap.memory, RMEM_DEVICE_ONLY);
-		one = rmem_test_pool_alloc(test, &heap, PAGE_SIZE);
-		KUNIT_EXPECT_EQ(test, one->extents[0].paddr, bases[i] + SZ_2M - PAGE_SIZE);
-		rmem_buffer_free(one);
-		all = rmem_test_pool_alloc(test, &heap, SZ_2M);
+		/* The CPU does not access memory of this node's kind. */
+		rmem_test_make(&made, model->region, model->ops, bases[i], SZ_2M);
+		KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+		KUNIT_EXPECT_EQ(test, heap->memory, RMEM_DEVICE_ONLY);
+		one = rmem_test_pool_alloc(test, heap, PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, one->extents[0].paddr, bases[i]);
+		rmem_heap_buffer_free(one);
+		all = rmem_test_pool_alloc(test, heap, SZ_2M);
 		KUNIT_EXPECT_EQ(test, all->extents[0].paddr, bases[i]);
-		KUNIT_EXPECT_NULL(test, rmem_test_pool_try(&heap, PAGE_SIZE));
-		rmem_buffer_free(all);
-		pool->exit(&heap);
-		KUNIT_EXPECT_NULL(test, heap.carveout);
+		KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
+		rmem_heap_buffer_free(all);
+		heap->ops->exit(heap);
+		KUNIT_EXPECT_NULL(test, heap->carveout);
 	}
 }
 
@@ -510,9 +506,9 @@ static struct rmem_test_dma *rmem_test_dma_alloc(struct kunit *test, struct devi
 
 static bool rmem_test_dma_inside(const struct rmem_heap *heap, const struct rmem_test_dma *dma)
 {
-	phys_addr_t off = dma_to_phys(dma->dev, dma->addr) - heap->rmem->base;
+	phys_addr_t off = dma_to_phys(dma->dev, dma->addr) - heap->region->rmem->base;
 
-	return off < heap->rmem->size;
+	return off < heap->region->rmem->size;
 }
 
 /* What the heap holds the device cannot have, and gets again afterwards */
@@ -524,10 +520,10 @@ static void rmem_test_heap_first(struct kunit *test)
 	struct rmem_test_held *held = rmem_test_fill(test, heap);
 	struct rmem_test_dma *dma;
 
-	KUNIT_EXPECT_EQ(test, held->bytes, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, held->bytes, heap->region->rmem->size);
 
 	dma = rmem_test_dma_alloc(test, dev, SZ_64K);
-	if (heap->mode == RMEM_HEAP_CMA)
+	if (heap->region->mode == RMEM_HEAP_CMA)
 		/* A device falls back to the page allocator, outside the region. */
 		KUNIT_EXPECT_TRUE(test, dma && !rmem_test_dma_inside(heap, dma));
 	else
@@ -558,7 +554,7 @@ static void rmem_test_device_first(struct kunit *test)
 			kunit_release_action(test, rmem_test_dma_free, dma);
 		len /= 2;
 	}
-	KUNIT_ASSERT_EQ(test, total, heap->rmem->size);
+	KUNIT_ASSERT_EQ(test, total, heap->region->rmem->size);
 
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, 1)), -ENOMEM);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, SZ_1M)), -ENOMEM);
@@ -594,8 +590,8 @@ static void rmem_test_interleaved(struct kunit *test)
 			kunit_release_action(test, rmem_test_dma_free, dma);
 	}
 	/* More than half: turns were 12 and 64 KiB, and orders round up. */
-	KUNIT_EXPECT_GT(test, bitmap_weight(pages, heap->rmem->size >> PAGE_SHIFT),
-			heap->rmem->size >> (PAGE_SHIFT + 1));
+	KUNIT_EXPECT_GT(test, bitmap_weight(pages, heap->region->rmem->size >> PAGE_SHIFT),
+			heap->region->rmem->size >> (PAGE_SHIFT + 1));
 }
 
 /* A carveout has no device allocator: a driver with its phandle gets the heap's own */
@@ -608,7 +604,7 @@ static void rmem_test_carveout(struct kunit *test)
 
 	KUNIT_ASSERT_PTR_EQ(test, found, heap);
 	held = rmem_test_fill(test, heap);
-	KUNIT_EXPECT_EQ(test, held->bytes, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, held->bytes, heap->region->rmem->size);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(found, 1, O_RDWR)), -ENOMEM);
 }
 

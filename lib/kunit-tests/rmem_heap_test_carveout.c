@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Carveouts: free memory is clear, and where buffers go. On the regions of
+ * Carveouts: memory is clear when a buffer gets it, and where buffers lie. On the regions of
  * rmem_heap_test.dts.
  */
 
 #include <kunit/static_stub.h>
-#include <linux/bitmap.h>
 #include <linux/completion.h>
-#include <linux/genalloc.h>
+#include <linux/delay.h>
 #include <linux/iosys-map.h>
 #include <linux/kthread.h>
 #include <linux/prandom.h>
@@ -24,17 +23,25 @@ static void rmem_test_scrub_resume(void *data)
 {
 	struct rmem_heap *heap = data;
 
-	enable_delayed_work(&heap->carveout->scrub);
-	queue_delayed_work(system_dfl_long_wq, &heap->carveout->scrub, 0);
-	flush_delayed_work(&heap->carveout->scrub);
+	enable_work(&heap->carveout->scrub);
+	queue_work(system_dfl_long_wq, &heap->carveout->scrub);
+	flush_work(&heap->carveout->scrub);
 }
 
 static void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
 {
-	flush_delayed_work(&heap->carveout->scrub);
-	disable_delayed_work_sync(&heap->carveout->scrub);
+	flush_work(&heap->carveout->scrub);
+	disable_work_sync(&heap->carveout->scrub);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, rmem_test_scrub_resume, heap));
+}
+
+static struct rmem_stats rmem_test_stats(const struct rmem_heap *heap)
+{
+	struct rmem_stats stats;
+
+	rmem_heap_stats(heap, &stats);
+	return stats;
 }
 
 static void rmem_test_fill_with(struct kunit *test, struct dma_buf *dmabuf, u8 value)
@@ -46,71 +53,65 @@ static void rmem_test_fill_with(struct kunit *test, struct dma_buf *dmabuf, u8 v
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 }
 
-/* What is free has been cleared: before anybody asks for it */
-static void rmem_test_free_is_clear(struct kunit *test)
+/* The worker clears memory that was freed, before an allocation needs it */
+static void rmem_test_free_is_cleared(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
 	struct rmem_test_held *held = rmem_test_fill(test, heap);
+	const struct reserved_mem *rmem = heap->region->rmem;
 	unsigned int i;
 
 	for (i = 0; i < held->n; i++)
 		rmem_test_fill_with(test, held->bufs[i], 0xa5);
 	rmem_test_drain(test, held);
-	flush_delayed_work(&heap->carveout->scrub);
+	flush_work(&heap->carveout->scrub);
 
-	KUNIT_EXPECT_EQ(test, gen_pool_avail(heap->carveout->pool), heap->rmem->size);
-	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(heap->rmem->base), 0,
-					   heap->rmem->size));
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(rmem->base), 0, rmem->size));
 }
 
-/* What was freed cannot be had before it is clear */
-static void rmem_test_dirty_is_not_free(struct kunit *test)
+/* Dirty memory is free, but an allocation does not get it if the task is killed */
+static void rmem_test_dirty_is_free(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
 	struct rmem_test_held *held = rmem_test_fill(test, heap);
-	struct rmem_carveout *c = heap->carveout;
-	struct rmem_stats stats;
+	size_t size = heap->region->rmem->size;
 
 	rmem_test_scrub_stop(test, heap);
 	rmem_test_drain(test, held);
-	KUNIT_EXPECT_EQ(test, gen_pool_avail(c->pool), 0);
-	rmem_heap_stats(heap, &stats);
-	KUNIT_EXPECT_EQ(test, stats.used, 0);
-	KUNIT_EXPECT_EQ(test, stats.dirty, heap->rmem->size);
-	KUNIT_EXPECT_EQ(test, stats.largest_free, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).used, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, size);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).largest_free, size);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), size);
 
-	/* It is worth clearing, but not for one who is killed. */
 	rmem_test_set_killed(true);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_1M, O_RDWR)), -EINTR);
 	rmem_test_set_killed(false);
-	/* Never for more than there is. */
-	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, 2 * heap->rmem->size, O_RDWR)),
-			-ENOMEM);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), size);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, 2 * size, O_RDWR)), -ENOMEM);
 
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
-	KUNIT_EXPECT_EQ(test, gen_pool_avail(c->pool), heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
 }
 
-/* What is free does not look like more while it is being cleared; takes two processors to see */
+/* Memory that is being cleared is counted once; only two processors can show a mistake */
 static void rmem_test_adds_up(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
-	struct rmem_carveout *c = heap->carveout;
-	u64 most = 0;
+	u64 size = heap->region->rmem->size, least = size;
 	unsigned int i;
 
-	for (i = 0; i < 500; i++) {
-		rmem_buffer_free(rmem_test_pool_alloc(test, heap, SZ_1M));
-		mod_delayed_work(system_dfl_long_wq, &c->scrub, 0);
+	for (i = 0; i < 200; i++) {
+		rmem_heap_buffer_free(rmem_test_pool_alloc(test, heap, SZ_1M));
 		do {
-			most = max(most, heap->pool->free_bytes(heap));
+			least = min(least, heap->ops->available(heap));
 			cond_resched();
-		} while (READ_ONCE(c->dirty_bytes));
+		} while (rmem_test_stats(heap).dirty);
 	}
-	KUNIT_EXPECT_EQ(test, most, (u64)heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, least, size);
 }
 
-/* An allocation does not depend on the worker: it clears what it needs */
+/* An allocation clears dirty memory itself if the worker has not done it */
 static void rmem_test_helps(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
@@ -122,23 +123,24 @@ static void rmem_test_helps(struct kunit *test)
 	rmem_test_drain(test, held);
 	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, SZ_64K));
-	rmem_buffer_free(buf);
-	buf = rmem_test_pool_alloc(test, heap, heap->rmem->size);
+	rmem_heap_buffer_free(buf);
+	buf = rmem_test_pool_alloc(test, heap, heap->region->rmem->size);
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, buf->len));
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
-	rmem_buffer_free(buf);
+	rmem_heap_buffer_free(buf);
 }
 
-/*
- * A pool of its own over memory that a buffer holds: what happens to it harms nobody
+/**
+ * struct rmem_test_private - a carveout that a test makes inside a buffer of another one
+ * @dmabuf: the buffer
+ * @made: the carveout
  */
 struct rmem_test_private {
 	struct dma_buf *dmabuf;
-	struct reserved_mem rmem;
-	struct rmem_heap heap;
+	struct rmem_test_made made;
 };
 
-static struct rmem_test_private *rmem_test_private(struct kunit *test, u8 value)
+static struct rmem_heap *rmem_test_private(struct kunit *test, u8 value)
 {
 	struct rmem_heap *model = rmem_test_heap(test, RMEM_TEST_HEAP);
 	struct rmem_test_private *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
@@ -146,33 +148,42 @@ static struct rmem_test_private *rmem_test_private(struct kunit *test, u8 value)
 	KUNIT_ASSERT_NOT_NULL(test, p);
 	p->dmabuf = rmem_test_alloc(test, model, SZ_4M);
 	rmem_test_fill_with(test, p->dmabuf, value);
-	p->rmem.base = rmem_test_buf(p->dmabuf)->extents[0].paddr;
-	p->rmem.size = SZ_4M;
-	p->heap.name = "private";
-	p->heap.of_node = model->of_node;
-	p->heap.place = model->place;
-	p->heap.rmem = &p->rmem;
-	p->heap.pool = &rmem_pool_carveout;
-	return p;
+	rmem_test_make(&p->made, model->region, model->ops,
+		       rmem_test_buf(p->dmabuf)->extent.paddr, SZ_4M);
+	KUNIT_ASSERT_EQ(test, p->made.heap.ops->init(&p->made.heap), 0);
+	return &p->made.heap;
 }
 
-/* What the boot has left in a region is nobody's to see, either */
+/* A carveout of any size at any address, whose memory is never accessed */
+static struct rmem_heap *rmem_test_unreal(struct kunit *test, u64 base, u64 size)
+{
+	struct rmem_heap *model = rmem_test_heap(test, "device-only@17000000");
+	struct rmem_test_made *made = kunit_kzalloc(test, sizeof(*made), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, made);
+	rmem_test_make(made, model->region, model->ops, base, size);
+	KUNIT_ASSERT_EQ(test, made->heap.ops->init(&made->heap), 0);
+	KUNIT_ASSERT_EQ(test, made->heap.memory, RMEM_DEVICE_ONLY);
+	return &made->heap;
+}
+
+/* The first buffer of a region does not show what the boot has left there */
 static void rmem_test_boot_contents(struct kunit *test)
 {
-	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
 	struct rmem_buffer *buf;
 
-	KUNIT_ASSERT_EQ(test, p->heap.pool->init(&p->heap), 0);
-	KUNIT_EXPECT_EQ(test, p->heap.memory, RMEM_LINEAR);
-	buf = rmem_test_pool_alloc(test, &p->heap, SZ_4M);
-	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(p->rmem.base), 0, SZ_4M));
-	rmem_buffer_free(buf);
-	p->heap.pool->exit(&p->heap);
+	KUNIT_EXPECT_EQ(test, heap->memory, RMEM_LINEAR);
+	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, SZ_4M));
+	rmem_heap_buffer_free(buf);
+	heap->ops->exit(heap);
 }
 
 static phys_addr_t rmem_test_bad_piece;
 
-static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *piece)
+static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *piece,
+				 bool killable)
 {
 	if (piece->paddr == rmem_test_bad_piece)
 		return -EHWPOISON;
@@ -180,44 +191,64 @@ static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *
 	return 0;
 }
 
-/* What cannot be cleared is not given back; the rest of the buffer is */
+/* Memory that cannot be cleared is lost, and not accessed; the memory beside it is used */
 static void rmem_test_scrub_fails(struct kunit *test)
 {
-	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
-	struct rmem_heap *heap = &p->heap;
+	const bool *by_worker = test->param_value;
+	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	phys_addr_t base = heap->region->rmem->base;
 	const size_t piece = SZ_256K;
-	struct rmem_stats stats = { };
 	struct rmem_buffer *buf;
 
-	KUNIT_ASSERT_EQ(test, heap->pool->init(heap), 0);
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
-	memset(rmem_test_mem(p->rmem.base), 0xa5, p->rmem.size);
+	memset(rmem_test_mem(base), 0xa5, SZ_4M);
 	rmem_test_scrub_stop(test, heap);
-	rmem_buffer_free(buf);
+	rmem_heap_buffer_free(buf);
 
 	/* Stubs work in the test's own task: it plays the worker. */
-	rmem_test_bad_piece = p->rmem.base;
-	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_fails);
-	rmem_carveout_scrub(&heap->carveout->scrub.work);
-	kunit_deactivate_static_stub(test, rmem_carveout_clear);
+	rmem_test_bad_piece = base;
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_fails);
+	if (*by_worker)
+		heap->carveout->scrub.func(&heap->carveout->scrub);
+	else
+		KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_4M));
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
 
-	heap->pool->stats(heap, &stats);
-	KUNIT_EXPECT_EQ(test, stats.lost, piece);
-	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
-	KUNIT_EXPECT_EQ(test, stats.largest_free, SZ_4M - piece);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, piece);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).largest_free, SZ_4M - piece);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M - piece);
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_4M));
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M - piece);
-	KUNIT_EXPECT_EQ(test, buf->extent.paddr, p->rmem.base + piece);
+	KUNIT_EXPECT_EQ(test, buf->extent.paddr, base + piece);
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, PAGE_SIZE));
-	/* Not even touched */
-	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(p->rmem.base), 0xa5, piece));
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base), 0xa5, piece));
 
-	rmem_buffer_free(buf);
-	heap->pool->exit(heap);
+	rmem_heap_buffer_free(buf);
+	heap->ops->exit(heap);
 }
 
-/* What somebody else is clearing is waited for */
+static const bool rmem_test_by_worker[] = { true, false };
+
+static void rmem_test_by_worker_desc(const bool *by_worker, char *desc)
+{
+	strscpy(desc, *by_worker ? "by the worker" : "by an allocation", KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_by_worker, rmem_test_by_worker, rmem_test_by_worker_desc);
+
+/**
+ * struct rmem_test_waiter - a task that allocates while the worker clears a piece
+ * @heap: the heap
+ * @len: bytes that the task asks for
+ * @thread: the task
+ * @runs: completed when the task runs
+ * @started: the task has been started
+ * @done: the allocation has ended
+ * @done_early: the allocation has ended before the piece was cleared
+ * @paddr: address of the buffer, 0 if there was none
+ */
 struct rmem_test_waiter {
 	struct rmem_heap *heap;
 	size_t len;
@@ -226,7 +257,7 @@ struct rmem_test_waiter {
 	bool started;
 	bool done;
 	bool done_early;
-	bool got_it;
+	phys_addr_t paddr;
 };
 
 static struct rmem_test_waiter *rmem_test_waiter;
@@ -238,118 +269,82 @@ static int rmem_test_wait_thread(void *data)
 
 	complete(&w->runs);
 	buf = rmem_test_pool_try(w->heap, w->len);
-	w->got_it = buf;
+	w->paddr = buf ? buf->extent.paddr : 0;
 	WRITE_ONCE(w->done, true);
 	if (buf)
-		rmem_buffer_free(buf);
+		rmem_heap_buffer_free(buf);
 	return 0;
 }
 
-/* Lets somebody allocate beside us, and sees whether that ends */
-static void rmem_test_waiter_start(struct rmem_test_waiter *w)
+/* While it clears the last piece, it lets the other task allocate */
+static int rmem_test_clear_slowly(struct rmem_heap *heap, const struct phys_vec *piece,
+				  bool killable)
 {
+	const struct reserved_mem *rmem = heap->region->rmem;
+	struct rmem_test_waiter *w = rmem_test_waiter;
+
+	if (w->started || piece->paddr + piece->len != rmem->base + rmem->size)
+		return rmem_heap_clear(piece, NULL, killable);
+
 	w->started = true;
 	init_completion(&w->runs);
 	w->thread = kthread_create(rmem_test_wait_thread, w, "rmem_test");
 	if (IS_ERR(w->thread))
-		return;
+		return 0;
 	get_task_struct(w->thread);
 	wake_up_process(w->thread);
 	wait_for_completion(&w->runs);
 	schedule_timeout_uninterruptible(HZ / 10);
 	w->done_early = READ_ONCE(w->done);
+	return rmem_heap_clear(piece, NULL, killable);
 }
 
-/* With the last piece in its hands it lets somebody ask for all of the region */
-static int rmem_test_clear_slowly(struct rmem_heap *heap, const struct phys_vec *piece)
-{
-	struct rmem_test_waiter *w = rmem_test_waiter;
-
-	memset(rmem_test_mem(piece->paddr), 0, piece->len);
-	if (!w->started && piece->paddr + piece->len == heap->rmem->base + heap->rmem->size)
-		rmem_test_waiter_start(w);
-	return 0;
-}
-
-static void rmem_test_waits(struct kunit *test)
-{
-	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
-	struct rmem_test_waiter w = { .heap = &p->heap, .len = SZ_4M };
-	struct rmem_buffer *buf;
-
-	KUNIT_ASSERT_EQ(test, p->heap.pool->init(&p->heap), 0);
-	buf = rmem_test_pool_alloc(test, &p->heap, SZ_4M);
-	rmem_test_scrub_stop(test, &p->heap);
-	rmem_buffer_free(buf);
-
-	rmem_test_waiter = &w;
-	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_slowly);
-	rmem_carveout_scrub(&p->heap.carveout->scrub.work);
-	kunit_deactivate_static_stub(test, rmem_carveout_clear);
-
-	KUNIT_ASSERT_TRUE(test, w.started);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(w.thread));
-	KUNIT_EXPECT_EQ(test, kthread_stop_put(w.thread), 0);
-	KUNIT_EXPECT_FALSE(test, w.done_early);
-	KUNIT_EXPECT_TRUE(test, w.got_it);
-	kunit_release_action(test, rmem_test_scrub_resume, &p->heap);
-	p->heap.pool->exit(&p->heap);
-}
-
-/*
- * Takes a page of what has been cleared for somebody else, and frees it again. When that one
- * has become urgent, nobody gets a page any more.
+/**
+ * struct rmem_test_wait - an allocation while the worker clears the last piece of a region
+ * @name: description
+ * @len: bytes asked for
+ * @waits: the allocation has to wait for the piece
  */
-static struct rmem_buffer *rmem_test_overtaker;
-static unsigned int rmem_test_pieces;
+struct rmem_test_wait {
+	const char *name;
+	size_t len;
+	bool waits;
+};
 
-static int rmem_test_clear_overtaken(struct rmem_heap *heap, const struct phys_vec *piece)
-{
-	memset(rmem_test_mem(piece->paddr), 0, piece->len);
-	if (++rmem_test_pieces == 2) {
-		rmem_test_overtaker = rmem_test_pool_try(heap, PAGE_SIZE);
-		if (rmem_test_overtaker)
-			rmem_buffer_free(rmem_test_overtaker);
-	}
-	if (heap->carveout->urgent && !rmem_test_waiter->started)
-		rmem_test_waiter_start(rmem_test_waiter);
-	return 0;
-}
+static const struct rmem_test_wait rmem_test_waits[] = {
+	{ "all of the region has the piece in it", SZ_4M, true },
+	{ "memory that is clear is not waited for", SZ_2M, false },
+};
 
-/* Who wants no more than is free gets it, even if others take some of it in between */
-static void rmem_test_overtaken(struct kunit *test)
+KUNIT_ARRAY_PARAM_DESC(rmem_test_waits, rmem_test_waits, name);
+
+/* Memory that the worker clears is free: an allocation gets it, as soon as it is cleared */
+static void rmem_test_wait(struct kunit *test)
 {
-	struct rmem_test_private *p = rmem_test_private(test, 0xa5);
-	struct rmem_test_waiter w = { .heap = &p->heap, .len = PAGE_SIZE };
-	struct rmem_heap *heap = &p->heap;
+	const struct rmem_test_wait *wait = test->param_value;
+	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_test_waiter w = { .heap = heap, .len = wait->len };
 	struct rmem_buffer *buf;
 
-	KUNIT_ASSERT_EQ(test, heap->pool->init(heap), 0);
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
 	rmem_test_scrub_stop(test, heap);
-	rmem_buffer_free(buf);
+	rmem_heap_buffer_free(buf);
 
-	rmem_test_pieces = 0;
-	rmem_test_overtaker = NULL;
 	rmem_test_waiter = &w;
-	kunit_activate_static_stub(test, rmem_carveout_clear, rmem_test_clear_overtaken);
-	buf = rmem_test_pool_try(heap, SZ_4M);
-	kunit_deactivate_static_stub(test, rmem_carveout_clear);
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_slowly);
+	heap->carveout->scrub.func(&heap->carveout->scrub);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
 
-	KUNIT_EXPECT_NOT_NULL(test, rmem_test_overtaker);
-	KUNIT_EXPECT_NOT_NULL(test, buf);
 	KUNIT_ASSERT_TRUE(test, w.started);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(w.thread));
 	KUNIT_EXPECT_EQ(test, kthread_stop_put(w.thread), 0);
-	KUNIT_EXPECT_FALSE(test, w.done_early);
-	KUNIT_EXPECT_EQ(test, heap->carveout->urgent, 0);
-	if (buf)
-		rmem_buffer_free(buf);
+	KUNIT_EXPECT_EQ(test, w.done_early, !wait->waits);
+	KUNIT_EXPECT_EQ(test, w.paddr, heap->region->rmem->base);
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
-	heap->pool->exit(heap);
+	heap->ops->exit(heap);
 }
 
-/* Tasks that together want no more than there is get it, each time, and clear */
+/* Tasks that together ask for no more than the region has get it, each time, and clear */
 struct rmem_test_user {
 	struct rmem_heap *heap;
 	struct completion runs;
@@ -383,7 +378,7 @@ static int rmem_test_user_thread(void *data)
 		cond_resched();
 		if (memchr_inv(vaddr, user->seed, len))
 			user->dirty++;
-		rmem_buffer_free(buf);
+		rmem_heap_buffer_free(buf);
 	}
 	return 0;
 }
@@ -398,7 +393,7 @@ static void rmem_test_users(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(users); i++) {
 		users[i].heap = heap;
 		users[i].seed = i + 1;
-		users[i].pages = (heap->rmem->size >> PAGE_SHIFT) / 16;
+		users[i].pages = (heap->region->rmem->size >> PAGE_SHIFT) / 16;
 		init_completion(&users[i].runs);
 		threads[i] = kthread_create(rmem_test_user_thread, &users[i], "rmem_test");
 		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));
@@ -412,332 +407,301 @@ static void rmem_test_users(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, users[i].failed, 0);
 		KUNIT_EXPECT_EQ(test, users[i].dirty, 0);
 	}
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size);
 }
-
-/* Large buffers from below and aligned, small ones from above; unaligned if need be */
-static void rmem_test_fit(struct kunit *test)
-{
-	struct reserved_mem rmem = { .base = SZ_1G + SZ_1M };
-	struct rmem_heap heap = { .rmem = &rmem };
-	const unsigned int nr = SZ_8M >> PAGE_SHIFT, mib = SZ_1M >> PAGE_SHIFT;
-	unsigned long *map = kunit_kzalloc(test, BITS_TO_LONGS(nr) * sizeof(long), GFP_KERNEL);
-
-#define fit(n) rmem_carveout_fit(map, nr, 0, n, &heap, NULL, 0)
-	KUNIT_ASSERT_NOT_NULL(test, map);
-	/* Its base is 1 MiB behind a multiple of 2 MiB. */
-	KUNIT_EXPECT_EQ(test, fit(2 * mib), mib);
-	KUNIT_EXPECT_EQ(test, fit(7 * mib), mib);
-	KUNIT_EXPECT_EQ(test, fit(8 * mib), 0);
-	KUNIT_EXPECT_EQ(test, fit(8 * mib + 1), nr);
-	KUNIT_EXPECT_EQ(test, fit(1), nr - 1);
-	KUNIT_EXPECT_EQ(test, fit(3), nr - 4);
-	KUNIT_EXPECT_EQ(test, fit(mib), nr - mib);
-	/* From 1 MiB and a page up to 2 MiB count as large. */
-	KUNIT_EXPECT_EQ(test, fit(mib + 1), mib);
-
-	/* Two holes: 1.5 MiB that is not aligned, and a page. */
-	bitmap_fill(map, nr);
-	bitmap_clear(map, 3 * mib + mib / 4, mib + mib / 2);
-	bitmap_clear(map, nr - 1, 1);
-	KUNIT_EXPECT_EQ(test, fit(1), nr - 1);
-	KUNIT_EXPECT_EQ(test, fit(2), 4 * mib + 3 * mib / 4 - 2);
-	KUNIT_EXPECT_EQ(test, fit(mib + mib / 2), 3 * mib + mib / 4);
-	KUNIT_EXPECT_EQ(test, fit(mib), 3 * mib + 3 * mib / 4);
-	KUNIT_EXPECT_EQ(test, fit(2 * mib), nr);
-	bitmap_fill(map, nr);
-	KUNIT_EXPECT_EQ(test, fit(1), nr);
-#undef fit
-}
-
-/* The same in regions that are searched a part at a time, wherever the place is */
-static void rmem_test_fit_window(struct kunit *test)
-{
-	struct reserved_mem rmem = { .base = SZ_1G };
-	struct rmem_heap heap = { .rmem = &rmem };
-	const unsigned int nr = 3 * 4096 + 100, want = 16;
-	unsigned long *map = kunit_kzalloc(test, BITS_TO_LONGS(nr) * sizeof(long), GFP_KERNEL);
-	unsigned int at;
-
-	KUNIT_ASSERT_NOT_NULL(test, map);
-	for (at = 0; at + want <= nr; at += 7) {
-		bitmap_fill(map, nr);
-		bitmap_clear(map, at, want);
-		KUNIT_ASSERT_EQ(test, rmem_carveout_fit(map, nr, 0, want, &heap, NULL, 0), at);
-		KUNIT_ASSERT_EQ(test, rmem_carveout_fit(map, nr, 0, want + 1, &heap, NULL, 0),
-				nr);
-	}
-	/* An aligned place further down is better than one that is not. */
-	bitmap_fill(map, nr);
-	bitmap_clear(map, 64, want);
-	bitmap_clear(map, nr - 90, want);
-	KUNIT_EXPECT_EQ(test, rmem_carveout_fit(map, nr, 0, want, &heap, NULL, 0), 64);
-}
-
-/*
- * A synthetic record of what players, cameras and compositors allocate and free, played
- * back to allocators that place differently. Sessions come and go: 1080p and 2160p NV12
- * frames, audio rings, control blocks of a few pages between them.
- */
-#define RMEM_TRACE_STEPS	10000
-#define RMEM_TRACE_REGION	SZ_256M
-#define RMEM_TRACE_BUFFERS	20
 
 /**
- * struct rmem_trace_step - one step of the record
- * @slot: which buffer
- * @pages: its size, 0 if it is freed
+ * struct rmem_test_count - buffers of one size that fit into an empty region
+ * @base: base of the region
+ * @size: size of the region
+ * @len: size of the buffers
+ * @n: how many fit
  */
-struct rmem_trace_step {
-	u16 slot;
-	u16 pages;
-};
-
-/**
- * struct rmem_trace_session - a player, say
- * @n: buffers, 0 while there is none
- * @pages: their sizes
- */
-struct rmem_trace_session {
+struct rmem_test_count {
+	u64 base;
+	u64 size;
+	size_t len;
 	unsigned int n;
-	u16 pages[RMEM_TRACE_BUFFERS];
 };
 
-struct rmem_trace {
-	struct rnd_state rnd;
-	unsigned int n;
-	unsigned int used;
-	struct rmem_trace_session sessions[12];
-	struct rmem_trace_step steps[RMEM_TRACE_STEPS];
+static const struct rmem_test_count rmem_test_counts[] = {
+	/* 1080p NV12 frames waste 12 KiB each for an alignment of 1 MiB. */
+	{ SZ_1G, 44 * SZ_1M, 1920 * 1088 * 3 / 2, 14 },
+	{ SZ_1G, 44 * SZ_1M, SZ_16K + SZ_4K, 44 * SZ_1M / (SZ_16K + SZ_4K) },
+	/* Half of an alignment is lost at each end of the region. */
+	{ SZ_1G + SZ_1M, 44 * SZ_1M, SZ_2M, 21 },
+	/* An eighth is wasted: 1,152 KiB each. */
+	{ SZ_1G, 44 * SZ_1M, SZ_1M + SZ_4K, 39 },
+	{ SZ_1G, SZ_1M, SZ_4K, 256 },
+	{ SZ_1G, SZ_2M, SZ_2M + SZ_4K, 0 },
 };
 
-static unsigned int rmem_trace_rnd(struct rmem_trace *trace, unsigned int below)
+static void rmem_test_count_desc(const struct rmem_test_count *c, char *desc)
 {
-	return prandom_u32_state(&trace->rnd) % below;
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%u times %zu KiB in %llu MiB", c->n,
+		 c->len / SZ_1K, c->size / SZ_1M);
 }
 
-static void rmem_trace_add(struct rmem_trace *trace, unsigned int session,
-			   unsigned int buffer, unsigned int pages)
+KUNIT_ARRAY_PARAM(rmem_test_counts, rmem_test_counts, rmem_test_count_desc);
+
+/* A region holds as many buffers as arithmetic says: alignment wastes little */
+static void rmem_test_count(struct kunit *test)
 {
-	if (trace->n == RMEM_TRACE_STEPS)
-		return;
-	trace->steps[trace->n].slot = session * RMEM_TRACE_BUFFERS + buffer;
-	trace->steps[trace->n++].pages = pages;
-}
+	const struct rmem_test_count *c = test->param_value;
+	struct rmem_heap *heap = rmem_test_unreal(test, c->base, c->size);
+	struct rmem_buffer **bufs;
+	unsigned int n = 0;
 
-static void rmem_trace_open(struct rmem_trace *trace, unsigned int i)
-{
-	struct rmem_trace_session *s = &trace->sessions[i];
-	const unsigned int nv12_1080 = PFN_UP(1920 * 1088 * 3 / 2);
-	const unsigned int nv12_2160 = PFN_UP(3840 * 2160 * 3 / 2);
-	unsigned int kind = rmem_trace_rnd(trace, 10), pages, n;
-
-	if (kind < 2) {
-		pages = nv12_1080;
-		n = 4 + rmem_trace_rnd(trace, 5);
-	} else if (kind < 3) {
-		pages = nv12_2160;
-		n = 3 + rmem_trace_rnd(trace, 4);
-	} else if (kind < 6) {
-		pages = (SZ_64K >> PAGE_SHIFT) * (1 + rmem_trace_rnd(trace, 4));
-		n = 2 + rmem_trace_rnd(trace, 3);
-	} else {
-		pages = 1 + rmem_trace_rnd(trace, 4);
-		n = 1 + rmem_trace_rnd(trace, 8);
+	if (!PAGE_ALIGNED(c->len)) {
+		heap->ops->exit(heap);
+		kunit_skip(test, "the size is of whole pages of 4 KiB");
 	}
-
-	/* 85 percent of the region at most, with a control block after every other buffer */
-	while (n-- && trace->used + pages <= (RMEM_TRACE_REGION >> PAGE_SHIFT) * 85 / 100) {
-		s->pages[s->n] = pages;
-		rmem_trace_add(trace, i, s->n++, pages);
-		trace->used += pages;
-		if (rmem_trace_rnd(trace, 2) == 0)
-			continue;
-		s->pages[s->n] = 1 + rmem_trace_rnd(trace, 4);
-		trace->used += s->pages[s->n];
-		rmem_trace_add(trace, i, s->n, s->pages[s->n]);
-		s->n++;
-	}
-}
-
-static void rmem_trace_record(struct rmem_trace *trace)
-{
-	unsigned int i, k;
-
-	prandom_seed_state(&trace->rnd, 20260101);
-	while (trace->n < RMEM_TRACE_STEPS) {
-		struct rmem_trace_session *s;
-
-		i = rmem_trace_rnd(trace, ARRAY_SIZE(trace->sessions));
-		s = &trace->sessions[i];
-		if (!s->n) {
-			rmem_trace_open(trace, i);
-		} else if (rmem_trace_rnd(trace, 3) == 0) {
-			/* A buffer is replaced by another. */
-			k = rmem_trace_rnd(trace, s->n);
-			rmem_trace_add(trace, i, k, 0);
-			rmem_trace_add(trace, i, k, s->pages[k]);
-		} else {
-			for (k = 0; k < s->n; k++) {
-				rmem_trace_add(trace, i, k, 0);
-				trace->used -= s->pages[k];
-			}
-			s->n = 0;
-		}
-	}
+	bufs = kunit_kcalloc(test, c->n + 1, sizeof(*bufs), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bufs);
+	while (n <= c->n && (bufs[n] = rmem_test_pool_try(heap, c->len)))
+		n++;
+	KUNIT_EXPECT_EQ(test, n, c->n);
+	while (n)
+		rmem_heap_buffer_free(bufs[--n]);
+	heap->ops->exit(heap);
 }
 
 /**
- * struct rmem_policy - where buffers go
- * @name: for people
- * @algo: the function
+ * struct rmem_test_place - where the first buffer of a size lies
+ * @base: base of the region, 8 MiB
+ * @len: size of the buffer
+ * @align: bytes that the address must be a multiple of
+ * @offset: expected offset from the base
  */
-struct rmem_policy {
-	const char *name;
-	genpool_algo_t algo;
+struct rmem_test_place {
+	u64 base;
+	size_t len;
+	size_t align;
+	size_t offset;
 };
 
-static unsigned long rmem_first_fit_capped(unsigned long *map, unsigned long size,
-					   unsigned long start, unsigned int nr, void *data,
-					   struct gen_pool *pool, unsigned long start_addr)
-{
-	unsigned long align = min(roundup_pow_of_two(nr), RMEM_ALIGN_MAX >> PAGE_SHIFT);
-
-	return bitmap_find_next_zero_area(map, size, start, nr, align - 1);
-}
-
-static unsigned long rmem_best_fit_capped(unsigned long *map, unsigned long size,
-					  unsigned long start, unsigned int nr, void *data,
-					  struct gen_pool *pool, unsigned long start_addr)
-{
-	unsigned long align = min(roundup_pow_of_two(nr), RMEM_ALIGN_MAX >> PAGE_SHIFT);
-	unsigned long from, to, at, best = size, best_len = ULONG_MAX;
-
-	for (from = find_first_zero_bit(map, size); from < size;
-	     from = find_next_zero_bit(map, size, to)) {
-		to = find_next_bit(map, size, from);
-		at = ALIGN(from, align);
-		if (at + nr <= to && to - from < best_len) {
-			best = at;
-			best_len = to - from;
-		}
-	}
-	return best;
-}
-
-static const struct rmem_policy rmem_policies[] = {
-	{ "ours", rmem_carveout_fit },
-	{ "first fit, aligned", rmem_first_fit_capped },
-	{ "best fit, aligned", rmem_best_fit_capped },
-	{ "first fit, no alignment", gen_pool_first_fit },
-	{ "best fit, no alignment", gen_pool_best_fit },
+/* Bases that are 1 MiB and 512 KiB behind, and 64 KiB before, a multiple of 2 MiB */
+static const struct rmem_test_place rmem_test_places[] = {
+	{ SZ_1G, SZ_64K, SZ_64K, 0 },
+	{ SZ_1G + SZ_1M, SZ_2M, SZ_2M, SZ_1M },
+	{ SZ_1G + SZ_1M, SZ_1M, SZ_1M, 0 },
+	{ SZ_1G + SZ_512K, SZ_2M, SZ_2M, SZ_1M + SZ_512K },
+	{ SZ_1G + SZ_512K, SZ_1M, SZ_1M, SZ_512K },
+	{ SZ_1G - SZ_64K, SZ_2M, SZ_2M, SZ_64K },
+	{ SZ_1G - SZ_64K, SZ_4M, SZ_2M, SZ_64K },
+	{ SZ_1G - SZ_64K, SZ_128K, SZ_128K, SZ_64K },
+	/* An eighth is wasted, and more than an eighth would be */
+	{ SZ_1G - SZ_64K, SZ_1M + 3 * SZ_256K + SZ_64K, SZ_2M, SZ_64K },
+	{ SZ_1G - SZ_64K, SZ_1M + 2 * SZ_256K, SZ_512K, SZ_64K },
+	{ SZ_1G - SZ_64K, SZ_64K + SZ_64K + SZ_64K, SZ_64K, 0 },
+	/* There is one place only, and it is not aligned. */
+	{ SZ_1G - SZ_64K, SZ_8M, SZ_64K, 0 },
 };
 
-static void rmem_trace_largest(struct gen_pool *pool, struct gen_pool_chunk *chunk,
-			       void *data)
+static void rmem_test_place_desc(const struct rmem_test_place *p, char *desc)
 {
-	unsigned long size = RMEM_TRACE_REGION >> PAGE_SHIFT, from, to = 0, *largest = data;
-
-	while ((from = find_next_zero_bit(chunk->bits, size, to)) < size) {
-		to = find_next_bit(chunk->bits, size, from);
-		*largest = max(*largest, to - from);
-	}
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%zu KiB in a region at 0x%llx", p->len / SZ_1K,
+		 p->base);
 }
 
-/**
- * struct rmem_trace_result - how a policy did
- * @end: largest free block after the last step, KiB
- * @least: the smallest that it has ever been, KiB
- * @mean: its mean, KiB
- * @failed: allocations that found no place
- */
-struct rmem_trace_result {
-	unsigned long end;
-	unsigned long least;
-	unsigned long mean;
-	unsigned int failed;
-};
+KUNIT_ARRAY_PARAM(rmem_test_places, rmem_test_places, rmem_test_place_desc);
 
-static struct rmem_trace_result rmem_trace_play(struct kunit *test,
-						const struct rmem_trace *trace,
-						genpool_algo_t algo)
+/* A buffer is aligned by physical address, as far as that wastes an eighth of its size */
+static void rmem_test_place(struct kunit *test)
 {
-	const unsigned int slots = ARRAY_SIZE(trace->sessions) * RMEM_TRACE_BUFFERS;
-	struct rmem_trace_result result = { .least = ULONG_MAX };
-	struct reserved_mem rmem = { .base = SZ_1G };
-	struct rmem_heap heap = { .rmem = &rmem };
-	unsigned long *addrs, sum = 0, largest, i;
-	size_t *lens;
-	struct gen_pool *pool;
+	const struct rmem_test_place *p = test->param_value;
+	struct rmem_heap *heap = rmem_test_unreal(test, p->base, SZ_8M);
+	struct rmem_buffer *buf = rmem_test_pool_alloc(test, heap, p->len);
 
-	addrs = kunit_kcalloc(test, slots, sizeof(*addrs), GFP_KERNEL);
-	lens = kunit_kcalloc(test, slots, sizeof(*lens), GFP_KERNEL);
-	KUNIT_ASSERT_TRUE(test, addrs && lens);
-	pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
-	KUNIT_ASSERT_NOT_NULL(test, pool);
-	KUNIT_ASSERT_EQ(test, 0, gen_pool_add_virt(pool, SZ_1G, SZ_1G, RMEM_TRACE_REGION,
-						   NUMA_NO_NODE));
-	gen_pool_set_algo(pool, algo, &heap);
-
-	for (i = 0; i < trace->n; i++) {
-		unsigned int slot = trace->steps[i].slot;
-
-		if (trace->steps[i].pages) {
-			lens[slot] = (size_t)trace->steps[i].pages << PAGE_SHIFT;
-			addrs[slot] = gen_pool_alloc(pool, lens[slot]);
-			result.failed += !addrs[slot];
-		} else if (addrs[slot]) {
-			gen_pool_free(pool, addrs[slot], lens[slot]);
-			addrs[slot] = 0;
-		}
-		largest = 0;
-		gen_pool_for_each_chunk(pool, rmem_trace_largest, &largest);
-		result.end = largest << (PAGE_SHIFT - 10);
-		result.least = min(result.least, result.end);
-		sum += result.end;
-	}
-	result.mean = sum / trace->n;
-
-	for (i = 0; i < slots; i++)
-		if (addrs[i])
-			gen_pool_free(pool, addrs[i], lens[i]);
-	gen_pool_destroy(pool);
-	return result;
+	KUNIT_EXPECT_EQ(test, buf->extent.paddr - p->base, p->offset);
+	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(buf->extent.paddr, p->align));
+	rmem_heap_buffer_free(buf);
+	heap->ops->exit(heap);
 }
 
-/* Of those that align, none keeps larger blocks free than ours; nothing fails in it */
-static void rmem_test_placement(struct kunit *test)
+/* First fit from below, for small and large buffers alike; the neighbours are not touched */
+static void rmem_test_first_fit(struct kunit *test)
 {
-	struct rmem_trace_result results[ARRAY_SIZE(rmem_policies)];
-	struct rmem_trace *trace = kunit_kzalloc(test, sizeof(*trace), GFP_KERNEL);
+	struct rmem_heap *heap = rmem_test_unreal(test, SZ_1G, SZ_8M);
+	struct rmem_buffer *bufs[8], *buf;
+	static const struct {
+		size_t len;
+		unsigned int slot;
+	} want[] = { { SZ_64K, 1 }, { SZ_1M, 1 }, { SZ_2M, 5 }, { SZ_512K, 1 } };
 	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, trace);
-	rmem_trace_record(trace);
-	for (i = 0; i < ARRAY_SIZE(rmem_policies); i++) {
-		results[i] = rmem_trace_play(test, trace, rmem_policies[i].algo);
-		kunit_info(test, "placement,%s,%lu,%lu,%lu,%u\n", rmem_policies[i].name,
-			   results[i].end, results[i].least, results[i].mean,
-			   results[i].failed);
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		bufs[i] = rmem_test_pool_alloc(test, heap, SZ_1M);
+	rmem_heap_buffer_free(bufs[6]);
+	rmem_heap_buffer_free(bufs[5]);
+	rmem_heap_buffer_free(bufs[3]);
+	rmem_heap_buffer_free(bufs[1]);
+
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		buf = rmem_test_pool_alloc(test, heap, want[i].len);
+		KUNIT_EXPECT_EQ(test, buf->extent.paddr, SZ_1G + want[i].slot * SZ_1M);
+		rmem_heap_buffer_free(buf);
 	}
-	KUNIT_EXPECT_EQ(test, results[0].failed, 0);
-	KUNIT_EXPECT_GE(test, results[0].mean, results[1].mean);
-	KUNIT_EXPECT_GE(test, results[0].mean, results[2].mean);
+	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_2M + SZ_64K));
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		if (i != 1 && i != 3 && i != 5 && i != 6)
+			rmem_heap_buffer_free(bufs[i]);
+	heap->ops->exit(heap);
+}
+
+/**
+ * struct rmem_test_choice - which of several free places a buffer gets
+ * @name: description
+ * @dirty: for each 256 KiB of the region: 'u' used, 'd' free and dirty, '.' free and clear
+ * @len: size of the buffer
+ * @slot: expected place, in steps of 64 KiB
+ */
+struct rmem_test_choice {
+	const char *name;
+	char dirty[17];
+	size_t len;
+	unsigned int slot;
+};
+
+static const struct rmem_test_choice rmem_test_choices[] = {
+	{ "clear before dirty", "duuuu.uuuuuuuuuu", SZ_256K, 20 },
+	{ "the first that is clear", "du.uu.uuuuuuuuuu", SZ_256K, 8 },
+	{ "aligned and dirty before clear and not aligned", "u..uddu.uuuuuuuu", SZ_512K, 16 },
+	{ "clear before dirty if none is aligned", "udduu..uuuuuuuuu", SZ_512K, 20 },
+	{ "dirty and not aligned before none", "udduuuuuuuuuuuuu", SZ_512K, 4 },
+	{ "clear and dirty in one place", "u.dud.uu.uuuuuuu", SZ_512K, 16 },
+	{ "an aligned place inside a free block", "u...dd.uuuuuuuuu", SZ_512K, 8 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(rmem_test_choices, rmem_test_choices, name);
+
+/*
+ * Alignment comes first, then memory that is clear, then the lowest address. The region is
+ * 4 MiB, aligned to 2 MiB. Whatever the place was, the buffer is clear.
+ */
+static void rmem_test_choice(struct kunit *test)
+{
+	const struct rmem_test_choice *c = test->param_value;
+	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	phys_addr_t base = heap->region->rmem->base;
+	struct rmem_buffer *bufs[16], *buf;
+	unsigned int i;
+
+	KUNIT_ASSERT_TRUE(test, IS_ALIGNED(base, SZ_2M));
+	flush_work(&heap->carveout->scrub);
+	for (i = 0; i < ARRAY_SIZE(bufs); i++) {
+		bufs[i] = rmem_test_pool_alloc(test, heap, SZ_256K);
+		KUNIT_ASSERT_EQ(test, bufs[i]->extent.paddr, base + i * SZ_256K);
+		memset(rmem_test_mem(bufs[i]->extent.paddr), 0xa5, SZ_256K);
+	}
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		if (c->dirty[i] == '.')
+			rmem_heap_buffer_free(bufs[i]);
+	rmem_test_scrub_stop(test, heap);
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		if (c->dirty[i] == 'd')
+			rmem_heap_buffer_free(bufs[i]);
+	/* As if the last one had been freed long ago */
+	heap->carveout->freed_nr = 0;
+
+	buf = rmem_test_pool_alloc(test, heap, c->len);
+	KUNIT_EXPECT_EQ(test, (buf->extent.paddr - base) / SZ_64K, c->slot);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, c->len));
+	rmem_heap_buffer_free(buf);
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		if (c->dirty[i] == 'u')
+			rmem_heap_buffer_free(bufs[i]);
+	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	heap->ops->exit(heap);
+}
+
+static unsigned int rmem_test_cleared;
+
+static int rmem_test_clear_counted(struct rmem_heap *heap, const struct phys_vec *piece,
+				   bool killable)
+{
+	rmem_test_cleared += PHYS_PFN(piece->len);
+	return rmem_heap_clear(piece, NULL, killable);
+}
+
+/* A task that allocates and frees without a pause gets the same memory again, cleared */
+static void rmem_test_back_to_back(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
+	struct rmem_buffer *buf;
+	phys_addr_t first;
+	unsigned int i;
+
+	flush_work(&heap->carveout->scrub);
+	rmem_test_scrub_stop(test, heap);
+	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
+	first = buf->extent.paddr;
+	for (i = 0; i < 4; i++) {
+		memset(rmem_test_mem(first), 0xa5, SZ_1M);
+		rmem_heap_buffer_free(buf);
+		buf = rmem_test_pool_alloc(test, heap, SZ_1M);
+		KUNIT_EXPECT_EQ(test, buf->extent.paddr, first);
+		KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(first), 0, SZ_1M));
+	}
+	rmem_heap_buffer_free(buf);
+}
+
+/* After a pause of 10 ms an allocation clears nothing, whatever its size */
+static void rmem_test_after_pause(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
+	struct rmem_buffer *buf = rmem_test_pool_alloc(test, heap, SZ_1M);
+
+	rmem_heap_buffer_free(buf);
+	/* The clock of a busy host may run ahead of its processors. */
+	fsleep(10 * USEC_PER_MSEC);
+	flush_work(&heap->carveout->scrub);
+
+	rmem_test_cleared = 0;
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_counted);
+	buf = rmem_test_pool_alloc(test, heap, heap->region->rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_cleared, 0);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	rmem_heap_buffer_free(buf);
+}
+
+/* An allocation clears the dirty pages of its place, and no others */
+static void rmem_test_clears_dirty_only(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_buffer *buf;
+
+	flush_work(&heap->carveout->scrub);
+	rmem_test_scrub_stop(test, heap);
+	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
+	rmem_heap_buffer_free(buf);
+
+	rmem_test_cleared = 0;
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_counted);
+	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
+	KUNIT_EXPECT_EQ(test, rmem_test_cleared, SZ_64K >> PAGE_SHIFT);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	rmem_heap_buffer_free(buf);
+	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	heap->ops->exit(heap);
 }
 
 static struct kunit_case rmem_heap_carveout_cases[] = {
-	KUNIT_CASE(rmem_test_free_is_clear),
-	KUNIT_CASE(rmem_test_dirty_is_not_free),
+	KUNIT_CASE(rmem_test_free_is_cleared),
+	KUNIT_CASE(rmem_test_dirty_is_free),
 	KUNIT_CASE(rmem_test_adds_up),
 	KUNIT_CASE(rmem_test_helps),
-	KUNIT_CASE(rmem_test_waits),
+	KUNIT_CASE_PARAM(rmem_test_wait, rmem_test_waits_gen_params),
 	KUNIT_CASE(rmem_test_boot_contents),
-	KUNIT_CASE(rmem_test_scrub_fails),
-	KUNIT_CASE(rmem_test_overtaken),
+	KUNIT_CASE_PARAM(rmem_test_scrub_fails, rmem_test_by_worker_gen_params),
 	KUNIT_CASE(rmem_test_users),
-	KUNIT_CASE(rmem_test_fit),
-	KUNIT_CASE(rmem_test_fit_window),
-	KUNIT_CASE(rmem_test_placement),
+	KUNIT_CASE_PARAM(rmem_test_count, rmem_test_counts_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_place, rmem_test_places_gen_params),
+	KUNIT_CASE(rmem_test_first_fit),
+	KUNIT_CASE_PARAM(rmem_test_choice, rmem_test_choices_gen_params),
+	KUNIT_CASE(rmem_test_back_to_back),
+	KUNIT_CASE(rmem_test_after_pause),
+	KUNIT_CASE(rmem_test_clears_dirty_only),
 	{ }
 };
 

@@ -94,7 +94,7 @@ static void rmem_test_export_life(struct kunit *test)
 	struct iosys_map map;
 
 	KUNIT_ASSERT_NOT_NULL(test, dev->driver);
-	KUNIT_ASSERT_NOT_NULL(test, heap->exported_by);
+	KUNIT_ASSERT_NOT_NULL(test, heap->requested_by);
 	/* Its own frame is from there, too. */
 	rmem_heap_stats(heap, &stats);
 	KUNIT_EXPECT_EQ(test, stats.buffers, 1);
@@ -120,7 +120,7 @@ static void rmem_test_export_life(struct kunit *test)
 	rmem_test_unbind(test, dev);
 	rmem_test_put(test, dmabuf);
 	kunit_release_action(test, rmem_test_bind, dev);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size - SZ_64K);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size - SZ_64K);
 }
 
 /* A driver is told what it gets */
@@ -133,10 +133,10 @@ static void rmem_test_export_info(struct kunit *test)
 	u64 limit = dev->bus_dma_limit;
 
 	rmem_heap_get_info(heap, &info);
-	KUNIT_EXPECT_EQ(test, info.mode, heap->mode);
+	KUNIT_EXPECT_EQ(test, info.mode, heap->region->mode);
 	KUNIT_EXPECT_EQ(test, info.cpu, s->cpu);
 	KUNIT_EXPECT_EQ(test, info.contiguous, s->contiguous);
-	KUNIT_EXPECT_EQ(test, info.max_buffer, heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, info.max_buffer, heap->region->rmem->size);
 	KUNIT_EXPECT_GE(test, info.alignment, PAGE_SIZE);
 	KUNIT_EXPECT_TRUE(test, is_power_of_2(info.alignment));
 
@@ -156,12 +156,12 @@ static void rmem_test_export_links(struct kunit *test)
 	unsigned int i;
 
 	snprintf(to, sizeof(to), "consumer:platform:%s", dev_name(dev));
-	snprintf(from, sizeof(from), "rmem_heap:%s", heap->name);
+	snprintf(from, sizeof(from), "rmem_heap:%s", heap->region->name);
 	for (i = 0; i < 3; i++) {
-		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, to));
+		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev, to));
 		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(dev, from));
 		rmem_test_unbind(test, dev);
-		KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->dev, to));
+		KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->region->dev, to));
 		KUNIT_EXPECT_FALSE(test, rmem_test_has_link(dev, from));
 		kunit_release_action(test, rmem_test_bind, dev);
 	}
@@ -174,11 +174,11 @@ static void rmem_test_core_links(struct kunit *test)
 	struct device *dev = rmem_test_device(test, "/coherent-pool");
 	const char *to = "consumer:platform:coherent-pool";
 
-	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, to));
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev, to));
 	of_reserved_mem_device_release(dev);
-	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->dev, to));
+	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->region->dev, to));
 	KUNIT_EXPECT_EQ(test, of_reserved_mem_device_init(dev), 0);
-	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, to));
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev, to));
 }
 
 /* A device that cannot use the region does not get it, and the next one does */
@@ -210,7 +210,7 @@ static void rmem_test_export_refused(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, rmem_test_any_device(test, "/sample-contiguous")->driver);
 	KUNIT_EXPECT_NULL(test, rmem_test_any_device(test, "/sample-held")->driver);
 	KUNIT_EXPECT_EQ(test, rmem_test_heap(test, "chained@1d000000")->active, 1);
-	KUNIT_EXPECT_NULL(test, rmem_test_heap(test, "own@1e400000")->heap);
+	KUNIT_EXPECT_NULL(test, rmem_test_region(test, "own@1e400000")->heap);
 
 	dev = rmem_test_device(test, "/sample-carveout");
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 1, 0)), -ENODEV);
@@ -238,7 +238,7 @@ static void rmem_test_export_shared(struct kunit *test)
 	struct rmem_heap *heap = rmem_test_heap(test, "shared@1e000000");
 	struct device *dev = rmem_test_device(test, "/sample-cma");
 
-	KUNIT_EXPECT_STREQ(test, heap->exported_by, "default");
+	KUNIT_EXPECT_STREQ(test, heap->requested_by, "default");
 	KUNIT_EXPECT_EQ(test, heap->active, 2);
 	rmem_test_unbind(test, dev);
 	KUNIT_EXPECT_EQ(test, heap->active, 1);
@@ -252,29 +252,26 @@ static void rmem_test_export_keep(struct kunit *test)
 {
 	struct rmem_heap *model = rmem_test_heap(test, "plain@16000000");
 	struct dma_buf *dmabuf = rmem_test_alloc(test, model, SZ_1M);
-	struct reserved_mem rmem = {
-		.base = rmem_test_buf(dmabuf)->extents[0].paddr,
-		.size = SZ_1M,
-	};
-	struct rmem_heap heap = {
-		.name = "kept", .of_node = model->of_node, .place = model->place,
-		.rmem = &rmem, .pool = &rmem_pool_carveout, .flags = RMEM_HEAP_KEEP,
-	};
+	struct rmem_test_made made;
+	struct rmem_heap *heap = &made.heap;
 	struct rmem_buffer *buf;
 	struct iosys_map map;
 
 	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
 	memset(map.vaddr, 0x77, dmabuf->size);
-	KUNIT_ASSERT_EQ(test, heap.pool->init(&heap), 0);
-	buf = rmem_test_pool_alloc(test, &heap, SZ_1M);
+	rmem_test_make(&made, model->region, model->ops, rmem_test_buf(dmabuf)->extent.paddr,
+		       SZ_1M);
+	heap->flags = RMEM_HEAP_KEEP;
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
 	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0x77, SZ_1M));
 
 	/* But only once: then it is somebody's data. */
-	rmem_buffer_free(buf);
-	buf = rmem_test_pool_alloc(test, &heap, SZ_1M);
+	rmem_heap_buffer_free(buf);
+	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
 	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0, SZ_1M));
-	rmem_buffer_free(buf);
-	heap.pool->exit(&heap);
+	rmem_heap_buffer_free(buf);
+	heap->ops->exit(heap);
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 }
 
@@ -285,11 +282,11 @@ static void rmem_test_available(struct kunit *test)
 	struct rmem_heap *heap = rmem_test_heap(test, s->heap);
 	struct dma_buf *dmabuf;
 
-	KUNIT_EXPECT_EQ(test, heap->pool->free_bytes(heap), heap->rmem->size - SZ_64K);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K);
 	dmabuf = rmem_test_alloc(test, heap, SZ_1M);
-	KUNIT_EXPECT_EQ(test, heap->pool->free_bytes(heap), heap->rmem->size - SZ_64K - SZ_1M);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K - SZ_1M);
 	rmem_test_put(test, dmabuf);
-	KUNIT_EXPECT_EQ(test, heap->pool->free_bytes(heap), heap->rmem->size - SZ_64K);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K);
 }
 
 /* Many steps of a fixed seed: bind, unbind, allocate, free, in any order */
@@ -345,7 +342,7 @@ static void rmem_test_export_rounds(struct kunit *test)
 			rmem_test_bind(devs[i]);
 		KUNIT_EXPECT_EQ(test, heaps[i]->active, 1);
 		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heaps[i]),
-				heaps[i]->rmem->size - SZ_64K);
+				heaps[i]->region->rmem->size - SZ_64K);
 	}
 }
 

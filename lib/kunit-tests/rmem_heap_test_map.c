@@ -432,7 +432,7 @@ static void rmem_test_same_pool(struct kunit *test)
 	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
 	struct device *dev = rmem_test_device(test, "/restricted-coherent");
 	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
-	size_t left = heap->rmem->size - SZ_1M;
+	size_t left = heap->region->rmem->size - SZ_1M;
 	struct rmem_test_import *import;
 
 	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
@@ -443,7 +443,7 @@ static void rmem_test_same_pool(struct kunit *test)
 	rmem_test_unmap(test, import);
 	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), left);
 	rmem_test_put(test, dmabuf);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size);
 }
 
 /* How much of a buffer's own memory holds a pattern, without asking for CPU access */
@@ -717,22 +717,22 @@ static void rmem_test_shared(struct kunit *test)
  */
 static void rmem_test_wc_carveout(struct kunit *test)
 {
-	const struct rmem_pool *pool = rmem_pool_for(RMEM_HEAP_CARVEOUT);
-	struct reserved_mem rmem = *rmem_test_heap(test, "device-only@17000000")->rmem;
-	struct rmem_heap heap = {
-		.name = "wc", .mode = RMEM_HEAP_CARVEOUT, .pool = pool, .rmem = &rmem,
-		.active = 1, .place = RMEM_PLACE_UNMAPPED,
-		.of_node = rmem_test_heap(test, "plain@16000000")->of_node,
-	};
+	const struct reserved_mem *rmem = rmem_test_region(test, "device-only@17000000")->rmem;
+	struct rmem_heap *model = rmem_test_heap(test, "plain@16000000");
 	struct rmem_test_import *import;
+	struct rmem_test_made made;
+	struct rmem_heap *heap = &made.heap;
 	struct dma_buf *dmabuf;
 
-	memset(rmem_test_mem(rmem.base), 0xa5, rmem.size);
-	KUNIT_ASSERT_EQ(test, pool->init(&heap), 0);
-	KUNIT_EXPECT_EQ(test, heap.memory, RMEM_WC);
+	rmem_test_make(&made, model->region, model->ops, rmem->base, rmem->size);
+	made.region.backing = RMEM_BACKING_UNMAPPED;
+	heap->active = 1;
+	memset(rmem_test_mem(rmem->base), 0xa5, rmem->size);
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	KUNIT_EXPECT_EQ(test, heap->memory, RMEM_WC);
 
-	dmabuf = rmem_test_alloc(test, &heap, SZ_1M);
-	rmem_test_put(test, rmem_test_alloc(test, &heap, SZ_64K));
+	dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(rmem_test_buf(dmabuf)->extent.paddr), 0,
 					   SZ_1M));
 	import = rmem_test_map(test, dmabuf, rmem_test_device(test, "/free-noncoherent"),
@@ -740,8 +740,8 @@ static void rmem_test_wc_carveout(struct kunit *test)
 	rmem_test_is_direct(test, import);
 	rmem_test_data(test, import);
 	rmem_test_put(test, dmabuf);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, &heap), rmem.size);
-	pool->exit(&heap);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), rmem->size);
+	heap->ops->exit(heap);
 }
 
 /* An attachment has one table: a second mapping of it would lose the first */
@@ -782,11 +782,11 @@ static void rmem_test_life(struct kunit *test)
 		dma_buf_put(dmabuf);
 		flush_delayed_fput();
 		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap),
-				heap->rmem->size - SZ_1M);
+				heap->region->rmem->size - SZ_1M);
 		rmem_test_data(test, import);
 		dma_buf_put(dmabuf);
 		flush_delayed_fput();
-		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+		KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size);
 	}
 }
 
@@ -996,12 +996,12 @@ static void rmem_test_mmap_life(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
 
 	KUNIT_EXPECT_EQ(test, put_user(42, (u32 __user *)addr), 0);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size - SZ_1M);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size - SZ_1M);
 	KUNIT_EXPECT_EQ(test, get_user(val, (u32 __user *)addr), 0);
 	KUNIT_EXPECT_EQ(test, val, 42);
 	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
 	flush_delayed_fput();
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), heap->region->rmem->size);
 }
 
 static struct kunit_case rmem_heap_cpu_cases[] = {

@@ -35,18 +35,18 @@ MODULE_IMPORT_NS("DMA_BUF_HEAP");
 
 static const void *regions_gen_params(struct kunit *test, const void *prev, char *desc)
 {
-	const struct rmem_heap *heap = prev;
+	const struct rmem_region *region = prev;
 
-	heap = heap ? list_next_entry(heap, list) :
-		      list_first_entry(&rmem_heaps, struct rmem_heap, list);
-	if (list_entry_is_head(heap, &rmem_heaps, list))
+	region = region ? list_next_entry(region, list) :
+		      list_first_entry(&rmem_regions, struct rmem_region, list);
+	if (list_entry_is_head(region, &rmem_regions, list))
 		return NULL;
 
-	strscpy(desc, heap->name, KUNIT_PARAM_DESC_SIZE);
-	return heap;
+	strscpy(desc, region->name, KUNIT_PARAM_DESC_SIZE);
+	return region;
 }
 
-static const char *regions_kind(const struct rmem_heap *heap)
+static const char *regions_kind(const struct rmem_region *region)
 {
 	static const char * const modes[] = {
 		[RMEM_HEAP_CMA] = "cma",
@@ -54,29 +54,29 @@ static const char *regions_kind(const struct rmem_heap *heap)
 		[RMEM_HEAP_RESTRICTED] = "restricted",
 		[RMEM_HEAP_CARVEOUT] = "carveout",
 	};
-	static const char * const verdicts[] = {
+	static const char * const statuses[] = {
 		[RMEM_OWNED] = "owned",
 		[RMEM_DISABLED] = "disabled",
-		[RMEM_REFUSED] = "refused",
+		[RMEM_INVALID] = "refused",
 	};
 
-	if (heap->verdict == RMEM_FREE || heap->exported_by)
-		return modes[heap->mode];
-	return verdicts[heap->verdict];
+	if (region->status == RMEM_AVAILABLE || region->heap)
+		return modes[region->mode];
+	return statuses[region->status];
 }
 
 /* A list that lost a node would pass all the other tests. */
 static void regions_complete(struct kunit *test)
 {
 	struct device_node *parent = of_find_node_by_path("/reserved-memory");
-	const struct rmem_heap *heap;
+	const struct rmem_region *region;
 	int left = of_get_child_count(parent);
 
 	of_node_put(parent);
 	KUNIT_EXPECT_GT_MSG(test, left, 0, "boot with a device tree that has regions");
 
-	list_for_each_entry(heap, &rmem_heaps, list) {
-		KUNIT_EXPECT_STREQ(test, heap->name, kbasename(heap->of_node->full_name));
+	list_for_each_entry(region, &rmem_regions, list) {
+		KUNIT_EXPECT_STREQ(test, region->name, kbasename(region->of_node->full_name));
 		left--;
 	}
 	KUNIT_EXPECT_EQ(test, left, 0);
@@ -84,22 +84,22 @@ static void regions_complete(struct kunit *test)
 
 static void regions_expected(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 	const char *kind, *exported_by, *reason;
 
-	rmem_test_needs_pool(test, heap->of_node);
-	KUNIT_ASSERT_EQ_MSG(test, 0, of_property_read_string_index(heap->of_node, "test,expect",
+	rmem_test_needs_pool(test, region->of_node);
+	KUNIT_ASSERT_EQ_MSG(test, 0, of_property_read_string_index(region->of_node, "test,expect",
 								   0, &kind),
-			    "%s: say in test,expect what must become of it", heap->name);
-	KUNIT_ASSERT_EQ(test, 0, of_property_read_string_index(heap->of_node, "test,expect", 1,
+			    "%s: say in test,expect what must become of it", region->name);
+	KUNIT_ASSERT_EQ(test, 0, of_property_read_string_index(region->of_node, "test,expect", 1,
 							       &exported_by));
-	KUNIT_EXPECT_STREQ(test, kind, regions_kind(heap));
-	KUNIT_EXPECT_STREQ(test, exported_by, heap->exported_by ?: "-");
+	KUNIT_EXPECT_STREQ(test, kind, regions_kind(region));
+	KUNIT_EXPECT_STREQ(test, exported_by, region->heap ? region->heap->requested_by : "-");
 
-	if (of_property_read_string_index(heap->of_node, "test,expect", 2, &reason))
+	if (of_property_read_string_index(region->of_node, "test,expect", 2, &reason))
 		return;
-	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(heap->reason, reason), "reason is: %s",
-				  heap->reason);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(region->reason, reason), "reason is: %s",
+				  region->reason);
 }
 
 static bool regions_in_fdt(const void *ptr)
@@ -111,41 +111,41 @@ static bool regions_in_fdt(const void *ptr)
 /* The name is the node's, at an address that is nobody else's. */
 static void regions_name(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
-	const char *node_name = kbasename(heap->of_node->full_name);
+	const struct rmem_region *region = test->param_value;
+	const char *node_name = kbasename(region->of_node->full_name);
 	const char *name;
 
-	if (!heap->exported_by)
+	if (!region->heap)
 		return;
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, heap->heap);
-	name = dma_heap_get_name(heap->heap);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region->heap->dma_heap);
+	name = dma_heap_get_name(region->heap->dma_heap);
 	KUNIT_EXPECT_STREQ(test, name, node_name);
 	KUNIT_EXPECT_PTR_NE(test, name, node_name);
 	KUNIT_EXPECT_FALSE(test, regions_in_fdt(name));
-	if (heap->mode == RMEM_HEAP_CMA)
-		KUNIT_EXPECT_PTR_NE(test, name, cma_get_name(heap->rmem->priv));
+	if (region->mode == RMEM_HEAP_CMA)
+		KUNIT_EXPECT_PTR_NE(test, name, cma_get_name(region->rmem->priv));
 }
 
 /* The entry is the one of this node, and nobody else has any of its memory. */
 static void regions_memory(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value, *other;
-	const struct reserved_mem *rmem = heap->rmem;
+	const struct rmem_region *region = test->param_value, *other;
+	const struct reserved_mem *rmem = region->rmem;
 	struct resource res;
 	bool in_kernel;
 	u64 base, size;
 
-	if (!heap->exported_by)
+	if (!region->heap)
 		return;
 
 	KUNIT_ASSERT_NOT_NULL(test, rmem);
 	KUNIT_EXPECT_GT(test, rmem->size, 0);
 	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(rmem->base | rmem->size));
-	if (!of_property_read_reg(heap->of_node, 0, &base, &size)) {
+	if (!of_property_read_reg(region->of_node, 0, &base, &size)) {
 		KUNIT_EXPECT_EQ(test, rmem->base, base);
 		KUNIT_EXPECT_EQ(test, rmem->size, size);
-	} else if (!of_property_read_u64(heap->of_node, "size", &size)) {
+	} else if (!of_property_read_u64(region->of_node, "size", &size)) {
 		KUNIT_EXPECT_EQ(test, rmem->size, size);
 	}
 
@@ -153,17 +153,17 @@ static void regions_memory(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, in_kernel);
 
 	resource_set_range(&res, rmem->base, rmem->size);
-	list_for_each_entry(other, &rmem_heaps, list) {
+	list_for_each_entry(other, &rmem_regions, list) {
 		struct resource other_res;
 
-		if (other == heap || !other->rmem || !other->rmem->size)
+		if (other == region || !other->rmem || !other->rmem->size)
 			continue;
 		resource_set_range(&other_res, other->rmem->base, other->rmem->size);
 		KUNIT_EXPECT_FALSE_MSG(test, resource_overlaps(&res, &other_res),
 				       "it overlaps %s", other->name);
 	}
 
-	if (heap->memory == RMEM_LINEAR && heap->mode != RMEM_HEAP_CMA) {
+	if (region->heap->memory == RMEM_LINEAR && region->mode != RMEM_HEAP_CMA) {
 		phys_addr_t pos, free = 0;
 
 		for (pos = rmem->base; pos < rmem->base + rmem->size; pos += PAGE_SIZE)
@@ -176,24 +176,24 @@ static void regions_memory(struct kunit *test)
 /* The pool behind the heap is the one that a device of the region gets. */
 static void regions_pool(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 
-	if (!heap->exported_by)
+	if (!region->heap)
 		return;
 
-	KUNIT_ASSERT_PTR_EQ(test, heap->pool, rmem_pool_for(heap->mode));
-	if (heap->mode == RMEM_HEAP_CARVEOUT) {
-		KUNIT_EXPECT_NULL(test, heap->rmem->priv);
+	KUNIT_ASSERT_PTR_EQ(test, region->heap->ops, rmem_heap_pool_ops(region->mode));
+	if (region->mode == RMEM_HEAP_CARVEOUT) {
+		KUNIT_EXPECT_NULL(test, region->rmem->priv);
 		return;
 	}
 
-	KUNIT_ASSERT_NOT_NULL(test, heap->dev);
-	KUNIT_EXPECT_NOT_NULL(test, heap->rmem->priv);
-	KUNIT_EXPECT_PTR_EQ(test, heap->pool->assigned(heap->dev), heap->rmem->priv);
+	KUNIT_ASSERT_NOT_NULL(test, region->dev);
+	KUNIT_EXPECT_NOT_NULL(test, region->rmem->priv);
+	KUNIT_EXPECT_PTR_EQ(test, region->heap->ops->assigned(region->dev), region->rmem->priv);
 }
 
 /* Is there a device that the core may have assigned the region to? */
-static bool regions_has_device(const struct rmem_heap *heap)
+static bool regions_has_device(const struct rmem_region *region)
 {
 	struct platform_device *pdev;
 	struct device_node *np, *target;
@@ -203,7 +203,7 @@ static bool regions_has_device(const struct rmem_heap *heap)
 	for_each_node_with_property(np, "memory-region") {
 		for (i = 0; (target = of_parse_phandle(np, "memory-region", i)); i++) {
 			of_node_put(target);
-			if (target != heap->of_node)
+			if (target != region->of_node)
 				continue;
 			pdev = of_find_device_by_node(np);
 			if (pdev)
@@ -217,31 +217,28 @@ static bool regions_has_device(const struct rmem_heap *heap)
 /* Looking at a region that nobody exports, or failing to export it, leaves no trace. */
 static void regions_untouched(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 
-	if (heap->exported_by)
+	if (region->heap)
 		return;
 
-	KUNIT_EXPECT_NULL(test, heap->heap);
-	KUNIT_EXPECT_NULL(test, heap->pool);
-	if (heap->dev) {
-		KUNIT_EXPECT_NULL(test, heap->dev->cma_area);
-		KUNIT_EXPECT_NULL(test, heap->dev->dma_mem);
+	if (region->dev) {
+		KUNIT_EXPECT_NULL(test, region->dev->cma_area);
+		KUNIT_EXPECT_NULL(test, region->dev->dma_mem);
 	}
-	KUNIT_EXPECT_NULL(test, heap->carveout);
 	/* cma_heap would make a heap of it all the same. */
-	if (heap->mode == RMEM_HEAP_CMA && heap->verdict == RMEM_REFUSED && heap->rmem &&
-	    heap->rmem->priv)
-		KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(heap->rmem->priv, false));
-	KUNIT_EXPECT_NE_MSG(test, heap->reason[0], '\0', "nobody is told why");
+	if (region->mode == RMEM_HEAP_CMA && region->status == RMEM_INVALID && region->rmem &&
+	    region->rmem->priv)
+		KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(region->rmem->priv, false));
+	KUNIT_EXPECT_NE_MSG(test, region->reason[0], '\0', "nobody is told why");
 
 	/*
 	 * The core makes CMA areas at boot, the other pools for their first device. That may
 	 * have been ours, to see which pool it gets.
 	 */
-	if (heap->rmem && heap->mode != RMEM_HEAP_CMA && !regions_has_device(heap) &&
-	    !strstr(heap->reason, "devices get another pool"))
-		KUNIT_EXPECT_NULL(test, heap->rmem->priv);
+	if (region->rmem && region->mode != RMEM_HEAP_CMA && !regions_has_device(region) &&
+	    !strstr(region->reason, "devices get another pool"))
+		KUNIT_EXPECT_NULL(test, region->rmem->priv);
 }
 
 static struct kunit_case rmem_heap_regions_cases[] = {
@@ -259,28 +256,28 @@ static struct kunit_suite rmem_heap_regions_suite = {
 	.test_cases = rmem_heap_regions_cases,
 };
 
-/* rmem_heap_judge(), on trees that the core never saw */
+/* rmem_heap_classify(), on trees that the core never saw */
 
-#define JUDGE_BASE	0x10000000ULL
-#define JUDGE_SIZE	0x400000ULL
-#define JUDGE_PHANDLE	0x22
-#define JUDGE_OTHER	0x33
+#define CLASSIFY_BASE	0x10000000ULL
+#define CLASSIFY_SIZE	0x400000ULL
+#define CLASSIFY_PHANDLE	0x22
+#define CLASSIFY_OTHER	0x33
 
-enum judge_reg {
-	JUDGE_REG,
-	JUDGE_REG_NONE,
-	JUDGE_REG_SHORT,
-	JUDGE_DYNAMIC,
+enum classify_reg {
+	CLASSIFY_REG,
+	CLASSIFY_REG_NONE,
+	CLASSIFY_REG_SHORT,
+	CLASSIFY_DYNAMIC,
 };
 
-enum judge_entry {
-	JUDGE_NO_ENTRY,
-	JUDGE_ENTRY_WITHOUT_OPS,
-	JUDGE_ENTRY,
+enum classify_entry {
+	CLASSIFY_NO_ENTRY,
+	CLASSIFY_ENTRY_WITHOUT_OPS,
+	CLASSIFY_ENTRY,
 };
 
 /**
- * struct judge_case - a region, and what it must be taken for
+ * struct classify_case - a region, and what it must be taken for
  * @name: what is special about it
  * @compatible: of its node
  * @flags: boolean properties of its node
@@ -291,17 +288,17 @@ enum judge_entry {
  * @cells: #address-cells of the parent, if not those of the root; -1 for none
  * @no_ranges: nor has the parent ranges
  * @reg: where its memory is said to be
- * @base: physical address; JUDGE_BASE if 0
- * @size: JUDGE_SIZE if 0
+ * @base: physical address; CLASSIFY_BASE if 0
+ * @size: CLASSIFY_SIZE if 0
  * @zero_size: is its size 0
  * @entry: what the core made of it
  * @n_refs: how many entries the memory-region of the device in the tree has
  * @refs: these entries
- * @verdict: expected
+ * @want: expected status
  * @mode: expected, unless disabled or refused
  * @reason: expected part of the reason, NULL for no reason at all
  */
-struct judge_case {
+struct classify_case {
 	const char *name;
 	const char *compatible[3];
 	const char *flags[3];
@@ -311,196 +308,196 @@ struct judge_case {
 	bool cut;
 	int cells;
 	bool no_ranges;
-	enum judge_reg reg;
+	enum classify_reg reg;
 	u64 base;
 	u64 size;
 	bool zero_size;
-	enum judge_entry entry;
+	enum classify_entry entry;
 	unsigned int n_refs;
 	u32 refs[3];
-	enum rmem_verdict verdict;
+	enum rmem_status want;
 	enum rmem_heap_mode mode;
 	const char *reason;
 };
 
-#define JUDGE_SHARED		.compatible = { "shared-dma-pool" }
-#define JUDGE_RESTRICTED	.compatible = { "restricted-dma-pool" }
-#define JUDGE_CMA		JUDGE_SHARED, .flags = { "reusable" }
-#define JUDGE_COHERENT		JUDGE_SHARED, .flags = { "no-map" }
-#define JUDGE_REFERRED		.n_refs = 1, .refs = { JUDGE_PHANDLE }
+#define CLASSIFY_SHARED		.compatible = { "shared-dma-pool" }
+#define CLASSIFY_RESTRICTED	.compatible = { "restricted-dma-pool" }
+#define CLASSIFY_CMA		CLASSIFY_SHARED, .flags = { "reusable" }
+#define CLASSIFY_COHERENT		CLASSIFY_SHARED, .flags = { "no-map" }
+#define CLASSIFY_REFERRED		.n_refs = 1, .refs = { CLASSIFY_PHANDLE }
 
-#define JUDGE_FREE(_mode)	.verdict = RMEM_FREE, .mode = RMEM_HEAP_##_mode
-#define JUDGE_OWNED(_mode, _reason)					\
-	.verdict = RMEM_OWNED, .mode = RMEM_HEAP_##_mode, .reason = _reason
-#define JUDGE_REFUSED(_reason)	.verdict = RMEM_REFUSED, .reason = _reason
-#define JUDGE_DISABLED		.verdict = RMEM_DISABLED, .reason = "status"
+#define CLASSIFY_FREE(_mode)	.want = RMEM_AVAILABLE, .mode = RMEM_HEAP_##_mode
+#define CLASSIFY_OWNED(_mode, _reason)					\
+	.want = RMEM_OWNED, .mode = RMEM_HEAP_##_mode, .reason = _reason
+#define CLASSIFY_REFUSED(_reason)	.want = RMEM_INVALID, .reason = _reason
+#define CLASSIFY_DISABLED		.want = RMEM_DISABLED, .reason = "status"
 
-static const struct judge_case judge_cases[] = {
+static const struct classify_case classify_cases[] = {
 	/* The four modes */
-	{ "cma", JUDGE_CMA, .entry = JUDGE_ENTRY, JUDGE_FREE(CMA) },
-	{ "coherent", JUDGE_COHERENT, .entry = JUDGE_ENTRY, JUDGE_FREE(COHERENT) },
-	{ "coherent without no-map", JUDGE_SHARED, .entry = JUDGE_ENTRY, JUDGE_FREE(COHERENT) },
-	{ "restricted", JUDGE_RESTRICTED, .entry = JUDGE_ENTRY, JUDGE_FREE(RESTRICTED) },
-	{ "carveout", .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
-	{ "carveout with no-map", .flags = { "no-map" }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_FREE(CARVEOUT) },
-	{ "dynamic cma", JUDGE_CMA, .reg = JUDGE_DYNAMIC, .entry = JUDGE_ENTRY,
-	  JUDGE_FREE(CMA) },
-	{ "dynamic carveout", .reg = JUDGE_DYNAMIC, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_FREE(CARVEOUT) },
-	{ "one page", .size = PAGE_SIZE, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_FREE(CARVEOUT) },
+	{ "cma", CLASSIFY_CMA, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(CMA) },
+	{ "coherent", CLASSIFY_COHERENT, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(COHERENT) },
+	{ "coherent without no-map", CLASSIFY_SHARED, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(COHERENT) },
+	{ "restricted", CLASSIFY_RESTRICTED, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(RESTRICTED) },
+	{ "carveout", .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
+	{ "carveout with no-map", .flags = { "no-map" }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_FREE(CARVEOUT) },
+	{ "dynamic cma", CLASSIFY_CMA, .reg = CLASSIFY_DYNAMIC, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_FREE(CMA) },
+	{ "dynamic carveout", .reg = CLASSIFY_DYNAMIC, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_FREE(CARVEOUT) },
+	{ "one page", .size = PAGE_SIZE, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_FREE(CARVEOUT) },
 	{ "export is not for the judge", .flags = { "export" },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
 
 	/* Pools that the core did not make never become carveouts. */
-	{ "cma without entry", JUDGE_CMA, JUDGE_REFUSED("the kernel refused the node") },
-	{ "coherent without entry", JUDGE_COHERENT,
-	  JUDGE_REFUSED("the kernel refused the node") },
-	{ "restricted without entry", JUDGE_RESTRICTED,
-	  JUDGE_REFUSED("the kernel refused the node") },
-	{ "carveout without entry", JUDGE_REFUSED("the kernel refused the node") },
-	{ "cma without ops", JUDGE_CMA, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("no allocator took the node") },
-	{ "coherent without ops", JUDGE_COHERENT, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("no allocator took the node") },
-	{ "restricted without ops", JUDGE_RESTRICTED, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("no allocator took the node") },
+	{ "cma without entry", CLASSIFY_CMA, CLASSIFY_REFUSED("the kernel refused the node") },
+	{ "coherent without entry", CLASSIFY_COHERENT,
+	  CLASSIFY_REFUSED("the kernel refused the node") },
+	{ "restricted without entry", CLASSIFY_RESTRICTED,
+	  CLASSIFY_REFUSED("the kernel refused the node") },
+	{ "carveout without entry", CLASSIFY_REFUSED("the kernel refused the node") },
+	{ "cma without ops", CLASSIFY_CMA, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("no allocator took the node") },
+	{ "coherent without ops", CLASSIFY_COHERENT, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("no allocator took the node") },
+	{ "restricted without ops", CLASSIFY_RESTRICTED, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("no allocator took the node") },
 	{ "reusable without compatible", .flags = { "reusable" },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("no allocator took the node") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("no allocator took the node") },
 	{ "reusable with another compatible", .compatible = { "vendor,secure" },
-	  .flags = { "reusable" }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("no allocator took the node") },
-	{ "reusable pool with no-map", JUDGE_SHARED, .flags = { "reusable", "no-map" },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("no allocator took the node") },
+	  .flags = { "reusable" }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("no allocator took the node") },
+	{ "reusable pool with no-map", CLASSIFY_SHARED, .flags = { "reusable", "no-map" },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("no allocator took the node") },
 	{ "pool that also is another's, without ops",
 	  .compatible = { "vendor,secure", "shared-dma-pool" },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("no allocator took the node") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("no allocator took the node") },
 
 	/* Why there is no entry */
-	{ "restricted with no-map", JUDGE_RESTRICTED, .flags = { "no-map" },
-	  JUDGE_REFUSED("neither no-map nor reusable") },
-	{ "restricted with reusable", JUDGE_RESTRICTED, .flags = { "reusable" },
-	  JUDGE_REFUSED("neither no-map nor reusable") },
-	{ "cma with an odd base", JUDGE_CMA, .base = JUDGE_BASE + SZ_64K,
-	  JUDGE_REFUSED("of a CMA area must be multiples of") },
-	{ "cma with an odd size", JUDGE_CMA, .size = JUDGE_SIZE + SZ_64K,
-	  JUDGE_REFUSED("of a CMA area must be multiples of") },
-	{ "coherent with an odd size", JUDGE_COHERENT, .size = JUDGE_SIZE + SZ_64K,
-	  JUDGE_REFUSED("the kernel refused the node") },
-	{ "neither reg nor size", .reg = JUDGE_REG_NONE, JUDGE_REFUSED("neither reg nor size") },
-	{ "reg cut short", .reg = JUDGE_REG_SHORT, JUDGE_REFUSED("cut short") },
-	{ "reg with size 0", .zero_size = true, JUDGE_REFUSED("its size is 0") },
-	{ "no memory for a dynamic region", .reg = JUDGE_DYNAMIC,
-	  JUDGE_REFUSED("there was no memory for it") },
+	{ "restricted with no-map", CLASSIFY_RESTRICTED, .flags = { "no-map" },
+	  CLASSIFY_REFUSED("neither no-map nor reusable") },
+	{ "restricted with reusable", CLASSIFY_RESTRICTED, .flags = { "reusable" },
+	  CLASSIFY_REFUSED("neither no-map nor reusable") },
+	{ "cma with an odd base", CLASSIFY_CMA, .base = CLASSIFY_BASE + SZ_64K,
+	  CLASSIFY_REFUSED("of a CMA area must be multiples of") },
+	{ "cma with an odd size", CLASSIFY_CMA, .size = CLASSIFY_SIZE + SZ_64K,
+	  CLASSIFY_REFUSED("of a CMA area must be multiples of") },
+	{ "coherent with an odd size", CLASSIFY_COHERENT, .size = CLASSIFY_SIZE + SZ_64K,
+	  CLASSIFY_REFUSED("the kernel refused the node") },
+	{ "neither reg nor size", .reg = CLASSIFY_REG_NONE, CLASSIFY_REFUSED("neither reg nor size") },
+	{ "reg cut short", .reg = CLASSIFY_REG_SHORT, CLASSIFY_REFUSED("cut short") },
+	{ "reg with size 0", .zero_size = true, CLASSIFY_REFUSED("its size is 0") },
+	{ "no memory for a dynamic region", .reg = CLASSIFY_DYNAMIC,
+	  CLASSIFY_REFUSED("there was no memory for it") },
 
-	{ "no #address-cells", .cells = -1, JUDGE_REFUSED("of the root") },
-	{ "other #address-cells", .cells = 1, JUDGE_REFUSED("of the root") },
-	{ "countless #address-cells", .cells = 0x6a008002, JUDGE_REFUSED("of the root") },
-	{ "no ranges", .no_ranges = true, JUDGE_REFUSED("of the root") },
+	{ "no #address-cells", .cells = -1, CLASSIFY_REFUSED("of the root") },
+	{ "other #address-cells", .cells = 1, CLASSIFY_REFUSED("of the root") },
+	{ "countless #address-cells", .cells = 0x6a008002, CLASSIFY_REFUSED("of the root") },
+	{ "no ranges", .no_ranges = true, CLASSIFY_REFUSED("of the root") },
 
 	/* Entries that are of no use */
-	{ "base is not a page's", .base = JUDGE_BASE + SZ_2K, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("multiples of the page size") },
-	{ "size is not whole pages", .size = JUDGE_SIZE + SZ_2K,
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("multiples of the page size") },
-	{ "restricted with an odd base", JUDGE_RESTRICTED, .base = JUDGE_BASE + SZ_2K,
-	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("multiples of the page size") },
-	{ "coherent with an odd size", JUDGE_COHERENT, .size = JUDGE_SIZE + SZ_2K,
-	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("multiples of the page size") },
-	{ "entry of size 0", .zero_size = true, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("size is not usable") },
+	{ "base is not a page's", .base = CLASSIFY_BASE + SZ_2K, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("multiples of the page size") },
+	{ "size is not whole pages", .size = CLASSIFY_SIZE + SZ_2K,
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("multiples of the page size") },
+	{ "restricted with an odd base", CLASSIFY_RESTRICTED, .base = CLASSIFY_BASE + SZ_2K,
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("multiples of the page size") },
+	{ "coherent with an odd size", CLASSIFY_COHERENT, .size = CLASSIFY_SIZE + SZ_2K,
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("multiples of the page size") },
+	{ "entry of size 0", .zero_size = true, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("size is not usable") },
 	{ "end beyond the last address", .base = -(phys_addr_t)SZ_1M, .size = SZ_2M,
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("size is not usable") },
-	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("size is not usable") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("size is not usable") },
+	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("size is not usable") },
 
 	/* Nobody knows what it is */
-	{ "pool without an end", JUDGE_SHARED, .cut = true, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_REFUSED("not a list of strings") },
+	{ "pool without an end", CLASSIFY_SHARED, .cut = true, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_REFUSED("not a list of strings") },
 	{ "compatible without an end", .compatible = { "vendor,secure" }, .cut = true,
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("not a list of strings") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("not a list of strings") },
 	{ "second compatible without an end", .compatible = { "shared-dma-pool", "vendor,x" },
-	  .cut = true, .flags = { "no-map" }, .entry = JUDGE_ENTRY,
-	  JUDGE_REFUSED("not a list of strings") },
+	  .cut = true, .flags = { "no-map" }, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_REFUSED("not a list of strings") },
 	{ "two pools", .compatible = { "shared-dma-pool", "restricted-dma-pool" },
-	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("two kinds of pool") },
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("two kinds of pool") },
 	{ "two pools, reusable", .compatible = { "restricted-dma-pool", "shared-dma-pool" },
-	  .flags = { "reusable" }, .entry = JUDGE_ENTRY, JUDGE_REFUSED("two kinds of pool") },
+	  .flags = { "reusable" }, .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("two kinds of pool") },
 
 	/* Owners */
 	{ "compatible of another driver", .compatible = { "vendor,secure" },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_OWNED(CARVEOUT, "the driver of vendor,secure") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_OWNED(CARVEOUT, "the driver of vendor,secure") },
 	{ "compatible and ops of another driver", .compatible = { "vendor,secure" },
-	  .entry = JUDGE_ENTRY, JUDGE_OWNED(CARVEOUT, "the driver of vendor,secure") },
-	{ "ops of another driver", .entry = JUDGE_ENTRY,
-	  JUDGE_OWNED(CARVEOUT, "another driver") },
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_OWNED(CARVEOUT, "the driver of vendor,secure") },
+	{ "ops of another driver", .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_OWNED(CARVEOUT, "another driver") },
 	{ "pool with a second compatible", .flags = { "reusable" },
-	  .compatible = { "shared-dma-pool", "vendor,secure" }, .entry = JUDGE_ENTRY,
-	  JUDGE_OWNED(CMA, "the driver of vendor,secure") },
+	  .compatible = { "shared-dma-pool", "vendor,secure" }, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_OWNED(CMA, "the driver of vendor,secure") },
 	{ "pool as the second compatible", .flags = { "no-map" },
-	  .compatible = { "vendor,secure", "shared-dma-pool" }, .entry = JUDGE_ENTRY,
-	  JUDGE_OWNED(COHERENT, "the driver of vendor,secure") },
+	  .compatible = { "vendor,secure", "shared-dma-pool" }, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_OWNED(COHERENT, "the driver of vendor,secure") },
 	{ "restricted with a second compatible",
-	  .compatible = { "restricted-dma-pool", "vendor,secure" }, .entry = JUDGE_ENTRY,
-	  JUDGE_OWNED(RESTRICTED, "the driver of vendor,secure") },
+	  .compatible = { "restricted-dma-pool", "vendor,secure" }, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_OWNED(RESTRICTED, "the driver of vendor,secure") },
 	{ "name of a pool with more to it", .compatible = { "shared-dma-pool-2" },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_OWNED(CARVEOUT, "shared-dma-pool-2") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_OWNED(CARVEOUT, "shared-dma-pool-2") },
 	{ "iommu-addresses of a carveout", .iommu_addresses = true,
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_OWNED(CARVEOUT, "iommu-addresses") },
-	{ "iommu-addresses of a pool", JUDGE_CMA, .iommu_addresses = true,
-	  .entry = JUDGE_ENTRY, JUDGE_OWNED(CMA, "iommu-addresses") },
-	{ "carveout of a device", JUDGE_REFERRED, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_OWNED(CARVEOUT, "iommu-addresses") },
+	{ "iommu-addresses of a pool", CLASSIFY_CMA, .iommu_addresses = true,
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_OWNED(CMA, "iommu-addresses") },
+	{ "carveout of a device", CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
 	{ "carveout as second region of a device", .n_refs = 2,
-	  .refs = { JUDGE_OTHER, JUDGE_PHANDLE }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
+	  .refs = { CLASSIFY_OTHER, CLASSIFY_PHANDLE }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
 	{ "carveout as last region of a device", .n_refs = 3,
-	  .refs = { JUDGE_OTHER, JUDGE_OTHER, JUDGE_PHANDLE },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
-	{ "carveout with a device of another region", .n_refs = 1, .refs = { JUDGE_OTHER },
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+	  .refs = { CLASSIFY_OTHER, CLASSIFY_OTHER, CLASSIFY_PHANDLE },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
+	{ "carveout with a device of another region", .n_refs = 1, .refs = { CLASSIFY_OTHER },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
 	{ "carveout that cannot be referred to", .no_phandle = true, .n_refs = 1,
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
-	{ "cma of a device", JUDGE_CMA, JUDGE_REFERRED, .entry = JUDGE_ENTRY, JUDGE_FREE(CMA) },
-	{ "coherent of a device", JUDGE_COHERENT, JUDGE_REFERRED, .entry = JUDGE_ENTRY,
-	  JUDGE_FREE(COHERENT) },
-	{ "restricted of a device", JUDGE_RESTRICTED, JUDGE_REFERRED, .entry = JUDGE_ENTRY,
-	  JUDGE_FREE(RESTRICTED) },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
+	{ "cma of a device", CLASSIFY_CMA, CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(CMA) },
+	{ "coherent of a device", CLASSIFY_COHERENT, CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_FREE(COHERENT) },
+	{ "restricted of a device", CLASSIFY_RESTRICTED, CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY,
+	  CLASSIFY_FREE(RESTRICTED) },
 
 	/* Being unusable is worse than being another's. */
 	{ "unusable and another's", .compatible = { "vendor,secure" }, .size = SZ_2K,
-	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_REFUSED("multiples of the page size") },
+	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("multiples of the page size") },
 
 	/* Status */
-	{ "status disabled", .status = "disabled", JUDGE_DISABLED },
-	{ "status disabled, but with an entry", JUDGE_CMA, .status = "disabled",
-	  .entry = JUDGE_ENTRY, JUDGE_DISABLED },
-	{ "status reserved", .status = "reserved", .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_DISABLED },
-	{ "status okay", .status = "okay", .entry = JUDGE_ENTRY_WITHOUT_OPS,
-	  JUDGE_FREE(CARVEOUT) },
-	{ "status ok", .status = "ok", .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
+	{ "status disabled", .status = "disabled", CLASSIFY_DISABLED },
+	{ "status disabled, but with an entry", CLASSIFY_CMA, .status = "disabled",
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_DISABLED },
+	{ "status reserved", .status = "reserved", .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_DISABLED },
+	{ "status okay", .status = "okay", .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_FREE(CARVEOUT) },
+	{ "status ok", .status = "ok", .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
 
 	/* Defaults */
-	{ "default area", JUDGE_SHARED, .flags = { "reusable", "linux,cma-default" },
-	  .entry = JUDGE_ENTRY, JUDGE_FREE(CMA) },
+	{ "default area", CLASSIFY_SHARED, .flags = { "reusable", "linux,cma-default" },
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(CMA) },
 #ifdef CONFIG_DMA_GLOBAL_POOL
-	{ "global pool", JUDGE_SHARED, .flags = { "no-map", "linux,dma-default" },
-	  .entry = JUDGE_ENTRY, JUDGE_REFUSED("global pool") },
+	{ "global pool", CLASSIFY_SHARED, .flags = { "no-map", "linux,dma-default" },
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("global pool") },
 #else
-	{ "no global pool", JUDGE_SHARED, .flags = { "no-map", "linux,dma-default" },
-	  .entry = JUDGE_ENTRY, JUDGE_FREE(COHERENT) },
+	{ "no global pool", CLASSIFY_SHARED, .flags = { "no-map", "linux,dma-default" },
+	  .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(COHERENT) },
 #endif
 };
 
-KUNIT_ARRAY_PARAM_DESC(judge, judge_cases, name);
+KUNIT_ARRAY_PARAM_DESC(classify, classify_cases, name);
 
-#define JUDGE_FDT_SIZE	SZ_4K
+#define CLASSIFY_FDT_SIZE	SZ_4K
 
-static int judge_add_node(struct kunit *test, void *fdt, int parent, const char *name)
+static int classify_add_node(struct kunit *test, void *fdt, int parent, const char *name)
 {
 	int node = fdt_add_subnode(fdt, parent, name);
 
@@ -508,21 +505,21 @@ static int judge_add_node(struct kunit *test, void *fdt, int parent, const char 
 	return node;
 }
 
-static void judge_add_cells(struct kunit *test, void *fdt, int node)
+static void classify_add_cells(struct kunit *test, void *fdt, int node)
 {
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#address-cells", 2));
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#size-cells", 2));
 }
 
-static void judge_add_reg(struct kunit *test, void *fdt, int node, const struct judge_case *c,
+static void classify_add_reg(struct kunit *test, void *fdt, int node, const struct classify_case *c,
 			  const struct reserved_mem *rmem)
 {
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "reg", rmem->base));
-	if (c->reg != JUDGE_REG_SHORT)
+	if (c->reg != CLASSIFY_REG_SHORT)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u64(fdt, node, "reg", rmem->size));
 }
 
-static void judge_add_region(struct kunit *test, void *fdt, int node, const struct judge_case *c,
+static void classify_add_region(struct kunit *test, void *fdt, int node, const struct classify_case *c,
 			     const struct reserved_mem *rmem)
 {
 	int i;
@@ -542,20 +539,20 @@ static void judge_add_region(struct kunit *test, void *fdt, int node, const stru
 	if (c->status)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", c->status));
 	if (!c->no_phandle)
-		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "phandle", JUDGE_PHANDLE));
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "phandle", CLASSIFY_PHANDLE));
 	if (c->iommu_addresses)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "iommu-addresses",
-							 JUDGE_OTHER));
+							 CLASSIFY_OTHER));
 
-	if (c->reg == JUDGE_DYNAMIC)
+	if (c->reg == CLASSIFY_DYNAMIC)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "size", rmem->size));
-	else if (c->reg != JUDGE_REG_NONE)
-		judge_add_reg(test, fdt, node, c, rmem);
+	else if (c->reg != CLASSIFY_REG_NONE)
+		classify_add_reg(test, fdt, node, c, rmem);
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(judge_kfree, kfree, const void *);
+KUNIT_DEFINE_ACTION_WRAPPER(classify_kfree, kfree, const void *);
 
-static struct device_node *judge_unflatten(struct kunit *test, const struct judge_case *c,
+static struct device_node *classify_unflatten(struct kunit *test, const struct classify_case *c,
 					   const struct reserved_mem *rmem)
 {
 	struct device_node *root;
@@ -564,35 +561,35 @@ static struct device_node *judge_unflatten(struct kunit *test, const struct judg
 	int node;
 
 	/* Properties stay where they are in it. */
-	fdt = kunit_kzalloc(test, JUDGE_FDT_SIZE, GFP_KERNEL);
+	fdt = kunit_kzalloc(test, CLASSIFY_FDT_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, fdt);
-	KUNIT_ASSERT_EQ(test, 0, fdt_create_empty_tree(fdt, JUDGE_FDT_SIZE));
-	judge_add_cells(test, fdt, 0);
+	KUNIT_ASSERT_EQ(test, 0, fdt_create_empty_tree(fdt, CLASSIFY_FDT_SIZE));
+	classify_add_cells(test, fdt, 0);
 
-	node = judge_add_node(test, fdt, 0, "reserved-memory");
-	judge_add_cells(test, fdt, node);
+	node = classify_add_node(test, fdt, 0, "reserved-memory");
+	classify_add_cells(test, fdt, node);
 	if (c->cells > 0)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#address-cells", c->cells));
 	else if (c->cells)
 		KUNIT_ASSERT_EQ(test, 0, fdt_delprop(fdt, node, "#address-cells"));
 	if (!c->no_ranges)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
-	node = judge_add_node(test, fdt, node, "region");
-	judge_add_region(test, fdt, node, c, rmem);
+	node = classify_add_node(test, fdt, node, "region");
+	classify_add_region(test, fdt, node, c, rmem);
 
-	node = judge_add_node(test, fdt, 0, "soc");
-	node = judge_add_node(test, fdt, node, "device");
+	node = classify_add_node(test, fdt, 0, "soc");
+	node = classify_add_node(test, fdt, node, "device");
 	for (i = 0; i < c->n_refs; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "memory-region",
 							    c->refs[i]));
 
 	mem = of_fdt_unflatten_tree(fdt, NULL, &root);
 	KUNIT_ASSERT_NOT_NULL(test, mem);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, judge_kfree, mem));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, classify_kfree, mem));
 	return root;
 }
 
-static struct device_node *judge_child(struct kunit *test, struct device_node *parent,
+static struct device_node *classify_child(struct kunit *test, struct device_node *parent,
 				       const char *name)
 {
 	struct device_node *np = of_get_child_by_name(parent, name);
@@ -603,72 +600,75 @@ static struct device_node *judge_child(struct kunit *test, struct device_node *p
 	return np;
 }
 
-static int judge_device_init_calls;
+static int classify_device_init_calls;
 
-static int judge_device_init(struct reserved_mem *rmem, struct device *dev)
+static int classify_device_init(struct reserved_mem *rmem, struct device *dev)
 {
-	judge_device_init_calls++;
+	classify_device_init_calls++;
 	return -EINVAL;
 }
 
-static void judge_device_release(struct reserved_mem *rmem, struct device *dev)
+static void classify_device_release(struct reserved_mem *rmem, struct device *dev)
 {
 }
 
-static const struct reserved_mem_ops judge_ops = {
-	.device_init = judge_device_init,
-	.device_release = judge_device_release,
+static const struct reserved_mem_ops classify_ops = {
+	.device_init = classify_device_init,
+	.device_release = classify_device_release,
 };
 
-static void judge_region(struct kunit *test)
+static void classify_region(struct kunit *test)
 {
-	const struct judge_case *c = test->param_value;
+	const struct classify_case *c = test->param_value;
 	struct reserved_mem rmem = {
 		.name = "region",
-		.ops = c->entry == JUDGE_ENTRY ? &judge_ops : NULL,
-		.base = c->base ?: JUDGE_BASE,
-		.size = c->zero_size ? 0 : c->size ?: JUDGE_SIZE,
+		.ops = c->entry == CLASSIFY_ENTRY ? &classify_ops : NULL,
+		.base = c->base ?: CLASSIFY_BASE,
+		.size = c->zero_size ? 0 : c->size ?: CLASSIFY_SIZE,
 	};
 	const struct reserved_mem before = rmem;
-	struct rmem_heap heap = {
+	struct rmem_region region = {
 		.name = "region",
-		.rmem = c->entry == JUDGE_NO_ENTRY ? NULL : &rmem,
+		.rmem = c->entry == CLASSIFY_NO_ENTRY ? NULL : &rmem,
 		/* It must set them. */
-		.verdict = RMEM_REFUSED,
+		.status = RMEM_INVALID,
 		.reason = "stale",
 	};
-	struct device_node *root = judge_unflatten(test, c, &rmem);
+	struct device_node *root = classify_unflatten(test, c, &rmem);
 	unsigned int refs = kref_read(&root->kobj.kref);
+	LIST_HEAD(regions);
 
-	heap.of_node = judge_child(test, judge_child(test, root, "reserved-memory"), "region");
-	judge_device_init_calls = 0;
-	rmem_heap_judge(&heap, root);
+	region.of_node = classify_child(test, classify_child(test, root, "reserved-memory"), "region");
+	classify_device_init_calls = 0;
+	rmem_heap_classify(&region);
+	list_add(&region.list, &regions);
+	rmem_heap_find_referrers(&regions, root);
 
-	KUNIT_EXPECT_EQ_MSG(test, heap.verdict, c->verdict, "reason is: %s", heap.reason);
-	if (c->verdict == RMEM_FREE || c->verdict == RMEM_OWNED)
-		KUNIT_EXPECT_EQ(test, heap.mode, c->mode);
+	KUNIT_EXPECT_EQ_MSG(test, region.status, c->want, "reason is: %s", region.reason);
+	if (c->want == RMEM_AVAILABLE || c->want == RMEM_OWNED)
+		KUNIT_EXPECT_EQ(test, region.mode, c->mode);
 	if (c->reason)
-		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(heap.reason, c->reason),
-					  "reason is: %s", heap.reason);
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(region.reason, c->reason),
+					  "reason is: %s", region.reason);
 	else
-		KUNIT_EXPECT_STREQ(test, heap.reason, "");
+		KUNIT_EXPECT_STREQ(test, region.reason, "");
 
 	/* Judging has no side effect. */
 	KUNIT_EXPECT_MEMEQ(test, &rmem, &before, sizeof(rmem));
-	KUNIT_EXPECT_EQ(test, judge_device_init_calls, 0);
-	KUNIT_EXPECT_NULL(test, heap.pool);
-	KUNIT_EXPECT_NULL(test, heap.dev);
+	KUNIT_EXPECT_EQ(test, classify_device_init_calls, 0);
+	KUNIT_EXPECT_NULL(test, region.heap);
+	KUNIT_EXPECT_NULL(test, region.dev);
 	KUNIT_EXPECT_EQ(test, kref_read(&root->kobj.kref), refs);
 }
 
-static struct kunit_case rmem_heap_judge_cases[] = {
-	KUNIT_CASE_PARAM(judge_region, judge_gen_params),
+static struct kunit_case rmem_heap_classify_cases[] = {
+	KUNIT_CASE_PARAM(classify_region, classify_gen_params),
 	{}
 };
 
-static struct kunit_suite rmem_heap_judge_suite = {
-	.name = "rmem_heap_judge",
-	.test_cases = rmem_heap_judge_cases,
+static struct kunit_suite rmem_heap_classify_suite = {
+	.name = "rmem_heap_classify",
+	.test_cases = rmem_heap_classify_cases,
 };
 
 /* What lists of names say, and which names there can be */
@@ -705,7 +705,7 @@ static const struct match_case match_cases[] = {
 	{ "linux,bank@1000", "linux", RMEM_MATCH_NONE },
 	{ "a,bank@1000", "bank@1000", RMEM_MATCH_NONE },
 	{ "a:linux,bank@1000:b", "linux,bank@1000", RMEM_MATCH_NAME },
-	{ "!linux,bank@1000", "linux,bank@1000", RMEM_MATCH_HOLD },
+	{ "!linux,bank@1000", "linux,bank@1000", RMEM_MATCH_BLOCK },
 	{ "a;bank@1000", "bank@1000", RMEM_MATCH_NONE },
 	{ "a bank@1000", "bank@1000", RMEM_MATCH_NONE },
 
@@ -716,7 +716,7 @@ static const struct match_case match_cases[] = {
 	{ "**", "bank@1000", RMEM_MATCH_NONE },
 	{ "*@1000", "bank@1000", RMEM_MATCH_NONE },
 
-	{ "!bank@1000", "bank@1000", RMEM_MATCH_HOLD },
+	{ "!bank@1000", "bank@1000", RMEM_MATCH_BLOCK },
 	{ "!a", "bank@1000", RMEM_MATCH_NONE },
 	{ "!", "bank@1000", RMEM_MATCH_NONE },
 	{ "!:bank@1000", "bank@1000", RMEM_MATCH_NAME },
@@ -726,10 +726,10 @@ static const struct match_case match_cases[] = {
 	/* The strongest word counts, wherever it stands. */
 	{ "*:bank@1000", "bank@1000", RMEM_MATCH_NAME },
 	{ "bank@1000:*", "bank@1000", RMEM_MATCH_NAME },
-	{ "*:!bank@1000", "bank@1000", RMEM_MATCH_HOLD },
-	{ "!bank@1000:*", "bank@1000", RMEM_MATCH_HOLD },
-	{ "bank@1000:!bank@1000", "bank@1000", RMEM_MATCH_HOLD },
-	{ "!bank@1000:bank@1000", "bank@1000", RMEM_MATCH_HOLD },
+	{ "*:!bank@1000", "bank@1000", RMEM_MATCH_BLOCK },
+	{ "!bank@1000:*", "bank@1000", RMEM_MATCH_BLOCK },
+	{ "bank@1000:!bank@1000", "bank@1000", RMEM_MATCH_BLOCK },
+	{ "!bank@1000:bank@1000", "bank@1000", RMEM_MATCH_BLOCK },
 	{ "*:!a", "bank@1000", RMEM_MATCH_ALL },
 };
 
@@ -744,7 +744,7 @@ static void policy_match(struct kunit *test)
 {
 	const struct match_case *c = test->param_value;
 
-	KUNIT_EXPECT_EQ(test, rmem_policy_match(c->list, c->name), c->match);
+	KUNIT_EXPECT_EQ(test, rmem_heap_policy_match(c->list, c->name), c->match);
 }
 
 struct words_case {
@@ -774,14 +774,14 @@ static void policy_next(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(c->words) && c->words[i]; i++) {
-		KUNIT_ASSERT_TRUE(test, rmem_policy_next(&list, &word, &len));
+		KUNIT_ASSERT_TRUE(test, rmem_heap_policy_next(&list, &word, &len));
 		KUNIT_ASSERT_EQ(test, len, strlen(c->words[i]));
 		KUNIT_EXPECT_MEMEQ(test, word, c->words[i], len);
 	}
 
 	/* The end stays the end. */
-	KUNIT_EXPECT_FALSE(test, rmem_policy_next(&list, &word, &len));
-	KUNIT_EXPECT_FALSE(test, rmem_policy_next(&list, &word, &len));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_policy_next(&list, &word, &len));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_policy_next(&list, &word, &len));
 	KUNIT_EXPECT_PTR_EQ(test, list, c->list + strlen(c->list));
 }
 
@@ -902,9 +902,11 @@ static void lookup_found(struct kunit *test)
 	const struct lookup_case *c = test->param_value;
 	struct device *dev = rmem_test_device(test, c->device);
 	struct rmem_heap *heap = rmem_heap_find(dev, 0);
+	struct rmem_heap_info info;
 
 	KUNIT_ASSERT_PTR_EQ(test, heap, rmem_test_heap(test, c->region));
-	KUNIT_EXPECT_EQ(test, rmem_heap_get_mode(heap), c->mode);
+	rmem_heap_get_info(heap, &info);
+	KUNIT_EXPECT_EQ(test, info.mode, c->mode);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 1)), -ENODEV);
 }
 
@@ -950,14 +952,14 @@ static void lookup_namesake(struct kunit *test)
 	struct device *dev = kunit_device_register(test, "rmem-heap-test");
 	struct device_node *user = of_find_node_by_path("/shadow-user");
 	struct device_node *np = of_parse_phandle(user, "memory-region", 0);
-	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
+	struct rmem_region *region = rmem_test_region(test, "cma@10000000");
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
-	KUNIT_ASSERT_STREQ(test, kbasename(np->full_name), heap->name);
-	KUNIT_ASSERT_PTR_NE(test, np, heap->of_node);
+	KUNIT_ASSERT_STREQ(test, kbasename(np->full_name), region->name);
+	KUNIT_ASSERT_PTR_NE(test, np, region->of_node);
 	/* By name, it is taken for the region; else this would test nothing. */
-	KUNIT_ASSERT_PTR_EQ(test, of_reserved_mem_lookup(np), heap->rmem);
+	KUNIT_ASSERT_PTR_EQ(test, of_reserved_mem_lookup(np), region->rmem);
 
 	device_set_node(dev, of_fwnode_handle(user));
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -ENODEV);
@@ -967,30 +969,30 @@ static void lookup_namesake(struct kunit *test)
 	of_node_put(user);
 }
 
-static void lookup_hides_cma(struct kunit *test)
+static void lookup_owns_cma_area(struct kunit *test)
 {
-	const struct cma *cma = rmem_test_heap(test, "cma@10000000")->rmem->priv;
-	const struct cma *dynamic = rmem_test_heap(test, "dynamic")->rmem->priv;
-	const struct cma *held = rmem_test_heap(test, "held@1b000000")->rmem->priv;
+	const struct cma *cma = rmem_test_region(test, "cma@10000000")->rmem->priv;
+	const struct cma *dynamic = rmem_test_region(test, "dynamic")->rmem->priv;
+	const struct cma *held = rmem_test_region(test, "held@1b000000")->rmem->priv;
 	/* Its name is "": what an area is made of is mm's to know. */
 	const void *other = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, other);
 
 	/* Under its own name it is ours, under the other cma_heap's. */
-	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(cma, false));
-	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(cma, true));
-	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(dynamic, false));
-	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(dynamic, true));
+	KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(cma, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(cma, true));
+	KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(dynamic, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(dynamic, true));
 
-	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(held, false));
-	KUNIT_EXPECT_TRUE(test, rmem_heap_hides_cma(held, true));
+	KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(held, false));
+	KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(held, true));
 
 	/* None of our areas */
-	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(other, false));
-	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(other, true));
-	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(NULL, false));
-	KUNIT_EXPECT_FALSE(test, rmem_heap_hides_cma(NULL, true));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(other, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(other, true));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(NULL, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(NULL, true));
 }
 
 static struct kunit_case rmem_heap_lookup_cases[] = {
@@ -998,7 +1000,7 @@ static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE(lookup_not_found),
 	KUNIT_CASE(lookup_by_name),
 	KUNIT_CASE(lookup_namesake),
-	KUNIT_CASE(lookup_hides_cma),
+	KUNIT_CASE(lookup_owns_cma_area),
 	{}
 };
 
@@ -1007,5 +1009,5 @@ static struct kunit_suite rmem_heap_lookup_suite = {
 	.test_cases = rmem_heap_lookup_cases,
 };
 
-kunit_test_suites(&rmem_heap_regions_suite, &rmem_heap_judge_suite, &rmem_heap_policy_suite,
+kunit_test_suites(&rmem_heap_regions_suite, &rmem_heap_classify_suite, &rmem_heap_policy_suite,
 		  &rmem_heap_lookup_suite);

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reserved memory as dma-buf heaps: importers and CPU access.
+ *
+ * Locking: the dma-buf core calls map and unmap with dmabuf->resv held and changes the list
+ * of attachments with it held; the two functions for CPU access take it. An attachment is
+ * mapped while its direction is not DMA_NONE.
+ */
+
+#include <linux/cc_platform.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-resv.h>
+#include <linux/export.h>
+#include <linux/highmem.h>
+#include <linux/iommu-dma.h>
+#include <linux/log2.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/swiotlb.h>
+#include <linux/vmalloc.h>
+
+#include "rmem.h"
+
+/**
+ * struct import_attachment - private data of an attachment
+ * @sgt: the buffer in segments that the importer can take
+ * @orig_nents: number of entries that @sgt was allocated with
+ * @attrs: attributes that the buffer is mapped with, and must be unmapped with
+ * @mmio: with DMA_ATTR_MMIO: DMA address of the buffer while it is mapped
+ * @dir: direction that the buffer is mapped in; DMA_NONE while it is not mapped
+ */
+struct import_attachment {
+	struct sg_table sgt;
+	unsigned int orig_nents;
+	unsigned long attrs;
+	dma_addr_t mmio;
+	enum dma_data_direction dir;
+};
+
+/**
+ * struct seg_iter - walks a buffer in the segments that an importer can take
+ * @buf: the buffer
+ * @max: longest segment in bytes, whole pages
+ * @boundary: mask of the addresses that a segment must not cross
+ * @i: current extent
+ * @done: bytes of the current extent that the walk has passed
+ *
+ * Extents that touch become one segment. They are not merged in the buffer, since the
+ * allocator has to get back each extent that it gave.
+ */
+struct seg_iter {
+	const struct rmem_buffer *buf;
+	size_t max;
+	unsigned long boundary;
+	unsigned int i;
+	size_t done;
+};
+
+static struct seg_iter import_segments(const struct rmem_buffer *buf, struct device *dev)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev), dma_max_mapping_size(dev));
+
+	return (struct seg_iter) {
+		.buf = buf,
+		.max = ALIGN_DOWN(max, PAGE_SIZE),
+		.boundary = dma_get_seg_boundary(dev) | ~PAGE_MASK,
+	};
+}
+
+static bool import_next_segment(struct seg_iter *iter, struct phys_vec *seg)
+{
+	const struct phys_vec *extent = iter->buf->extents + iter->i;
+	size_t limit;
+
+	if (iter->i == iter->buf->nr)
+		return false;
+
+	seg->paddr = extent->paddr + iter->done;
+	seg->len = 0;
+	/* Add 1 last: the distance to a boundary of ULONG_MAX plus 1 may be 0. */
+	limit = min_t(u64, iter->max - 1, iter->boundary - (seg->paddr & iter->boundary)) + 1;
+
+	do {
+		size_t len = min(limit - seg->len, extent->len - iter->done);
+
+		seg->len += len;
+		iter->done += len;
+		if (iter->done < extent->len)
+			break;
+
+		iter->done = 0;
+		iter->i++;
+		extent++;
+	} while (seg->len < limit && iter->i < iter->buf->nr &&
+		 extent->paddr == seg->paddr + seg->len);
+
+	return true;
+}
+
+/* Whether the DMA API would give a device the address of the segment itself */
+static bool import_directly_mappable(struct device *dev, const struct phys_vec *seg,
+				     bool is_ram, unsigned long attrs)
+{
+	dma_addr_t addr = attrs & DMA_ATTR_CC_SHARED ?
+		phys_to_dma_unencrypted(dev, seg->paddr) :
+		phys_to_dma_encrypted(dev, seg->paddr);
+
+	return dma_capable(dev, addr, seg->len, is_ram, attrs);
+}
+
+/* Whether the DMA API can bounce for a device, to slots that the device reaches */
+static bool import_bounce_reachable(struct device *dev)
+{
+#ifdef CONFIG_SWIOTLB
+	const struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
+	struct phys_vec slots;
+
+	if (!is_swiotlb_active(dev))
+		return false;
+#ifdef CONFIG_SWIOTLB_DYNAMIC
+	/* swiotlb allocates a pool within the mask of the device on demand. */
+	if (mem->can_grow)
+		return true;
+#endif
+	slots.paddr = mem->defpool.start;
+	slots.len = mem->defpool.end - mem->defpool.start;
+	return import_directly_mappable(dev, &slots, true,
+					mem->cc_shared ? DMA_ATTR_CC_SHARED : 0);
+#else
+	return false;
+#endif
+}
+
+/* Whether an IOMMU, or other dma_ops, choose the addresses of a device */
+static bool import_translated(struct device *dev)
+{
+	return get_dma_ops(dev) || use_dma_iommu(dev);
+}
+
+/* Attributes to map the memory of a heap with */
+static unsigned long import_attrs(const struct rmem_heap *heap)
+{
+	if (heap->memory != RMEM_LINEAR)
+		return DMA_ATTR_MMIO;
+	/* Importers of a dma-buf share its cache lines: DMA debugging is not to report it. */
+	return DMA_ATTR_DEBUGGING_IGNORE_CACHELINES |
+	       (rmem_heap_is_decrypted(heap) ? DMA_ATTR_CC_SHARED : 0);
+}
+
+/*
+ * Whether the DMA API can map a segment for a device; it would WARN otherwise.
+ * dma_direct_map_phys() treats MMIO memory as shared when the host encrypts memory.
+ */
+static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
+			    const struct phys_vec *seg, unsigned long attrs)
+{
+	bool is_ram = heap->memory == RMEM_LINEAR;
+
+	if (!is_ram && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
+		attrs |= DMA_ATTR_CC_SHARED;
+	if ((!is_swiotlb_force_bounce(dev) ||
+	     (is_ram && swiotlb_in_own_pool(dev, seg->paddr))) &&
+	    import_directly_mappable(dev, seg, is_ram, attrs))
+		return true;
+	return is_ram && import_bounce_reachable(dev);
+}
+
+static int import_check_mask(struct device *dev, const struct seg_iter *iter)
+{
+	return dev->dma_mask && *dev->dma_mask && iter->max ? 0 : -EINVAL;
+}
+
+/**
+ * rmem_heap_check_device() - whether a device can import the buffers of a heap
+ * @heap: the heap
+ * @dev: the device, with its DMA mask set
+ *
+ * A driver can refuse in its probe function what attaching a buffer would refuse later.
+ *
+ * Context: any.
+ * Return: 0; -EBUSY if the device reaches neither all of the region nor memory to bounce it
+ * through; -EINVAL if it has no DMA mask.
+ */
+int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
+{
+	struct rmem_buffer all = { .heap = heap, .len = heap->region->rmem->size };
+	unsigned long attrs = import_attrs(heap);
+	struct seg_iter iter;
+	struct phys_vec seg;
+	int ret;
+
+	rmem_set_extent(&all, heap->region->rmem->base);
+	iter = import_segments(&all, dev);
+	ret = import_check_mask(dev, &iter);
+	if (ret || import_translated(dev))
+		return ret;
+	while (import_next_segment(&iter, &seg))
+		if (!import_mappable(heap, dev, &seg, attrs))
+			return -EBUSY;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rmem_heap_check_device);
+
+/* At least as many as the segments of the buffer: as if no extents touched */
+static unsigned int import_count_segments(const struct seg_iter *iter)
+{
+	unsigned int shift = fls_long(iter->boundary), n = 0, i;
+
+	for (i = 0; i < iter->buf->nr; i++) {
+		const struct phys_vec *extent = &iter->buf->extents[i];
+		u64 last = extent->paddr + (extent->len - 1);
+
+		n += DIV_ROUND_UP(extent->len, iter->max);
+		if (shift < 64)
+			n += (last >> shift) - ((u64)extent->paddr >> shift);
+	}
+	return n;
+}
+
+/*
+ * One walk of the buffer fills and checks the table. -EBUSY is dma_buf_dynamic_attach()'s
+ * errno for memory that the device does not reach.
+ */
+int rmem_heap_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	const struct rmem_buffer *buf = dmabuf->priv;
+	struct seg_iter iter = import_segments(buf, attach->dev);
+	bool translated = import_translated(attach->dev);
+	struct import_attachment *a;
+	struct scatterlist *sg, *last = NULL;
+	unsigned int n = 0;
+	struct phys_vec seg;
+	int ret;
+
+	ret = import_check_mask(attach->dev, &iter);
+	if (ret)
+		return ret;
+	a = kzalloc_obj(*a);
+	if (!a)
+		return -ENOMEM;
+
+	a->attrs = import_attrs(buf->heap);
+	a->orig_nents = import_count_segments(&iter);
+	ret = sg_alloc_table(&a->sgt, a->orig_nents, GFP_KERNEL);
+	if (ret)
+		goto err_free;
+
+	for (sg = a->sgt.sgl; import_next_segment(&iter, &seg); sg = sg_next(sg)) {
+		if (!translated && !import_mappable(buf->heap, attach->dev, &seg, a->attrs)) {
+			ret = -EBUSY;
+			goto err_free_table;
+		}
+		/* Memory without struct pages has DMA addresses only. */
+		if (a->attrs & DMA_ATTR_MMIO)
+			sg_dma_len(sg) = seg.len;
+		else
+			sg_set_page(sg, phys_to_page(seg.paddr), seg.len, 0);
+		last = sg;
+		n++;
+	}
+	sg_mark_end(last);
+	a->sgt.nents = n;
+	a->sgt.orig_nents = a->attrs & DMA_ATTR_MMIO ? 0 : n;
+
+	a->dir = DMA_NONE;
+	attach->priv = a;
+	return 0;
+
+err_free_table:
+	sg_free_table(&a->sgt);
+err_free:
+	kfree(a);
+	return ret;
+}
+
+void rmem_heap_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct import_attachment *a = attach->priv;
+
+	a->sgt.orig_nents = a->orig_nents;
+	sg_free_table(&a->sgt);
+	kfree(a);
+}
+
+/*
+ * Memory outside the linear map is one extent. It is mapped as a whole, so that an IOMMU gives
+ * it one range of addresses, which the table has in the segments that the importer takes.
+ */
+static int import_map_mmio(const struct rmem_buffer *buf, struct device *dev,
+			 struct import_attachment *a, enum dma_data_direction dir)
+{
+	struct scatterlist *sg;
+	dma_addr_t addr;
+	int i, ret;
+
+	a->mmio = dma_map_phys(dev, buf->extent.paddr, buf->len, dir, a->attrs);
+	ret = dma_mapping_error(dev, a->mmio);
+	if (ret)
+		return ret;
+
+	addr = a->mmio;
+	for_each_sgtable_dma_sg(&a->sgt, sg, i) {
+		sg_dma_address(sg) = addr;
+		addr += sg_dma_len(sg);
+	}
+	return 0;
+}
+
+struct sg_table *rmem_heap_map_dma(struct dma_buf_attachment *attach,
+				   enum dma_data_direction dir)
+{
+	struct import_attachment *a = attach->priv;
+	int ret;
+
+	/* The attachment has one table, the only place that has the bounced addresses. */
+	if (a->dir != DMA_NONE)
+		return ERR_PTR(-EBUSY);
+
+	if (a->attrs & DMA_ATTR_MMIO)
+		ret = import_map_mmio(attach->dmabuf->priv, attach->dev, a, dir);
+	else
+		ret = dma_map_sgtable(attach->dev, &a->sgt, dir, a->attrs);
+	if (ret)
+		return ERR_PTR(ret);
+
+	a->dir = dir;
+	return &a->sgt;
+}
+
+void rmem_heap_unmap_dma(struct dma_buf_attachment *attach, struct sg_table *sgt,
+			 enum dma_data_direction dir)
+{
+	struct import_attachment *a = attach->priv;
+
+	if (a->attrs & DMA_ATTR_MMIO)
+		dma_unmap_phys(attach->dev, a->mmio, attach->dmabuf->size, dir, a->attrs);
+	else
+		dma_unmap_sgtable(attach->dev, sgt, dir, a->attrs);
+	a->dir = DMA_NONE;
+}
+
+/*
+ * The direction to sync a mapping in for a CPU access; DMA_NONE if nothing is to be done. The
+ * DMA API takes no other direction than that of the mapping. A mapping that a device writes
+ * through is synced for any access: cache lines that the CPU wrote to must not be written back
+ * over the data of the device later, nor hold old data beside what the CPU wrote. A device
+ * that only reads leaves nothing for the CPU to see.
+ */
+static enum dma_data_direction import_sync_dir(enum dma_data_direction mapped,
+					       enum dma_data_direction wanted)
+{
+	if (mapped == DMA_BIDIRECTIONAL)
+		return wanted;
+	if (mapped == DMA_TO_DEVICE && wanted == DMA_FROM_DEVICE)
+		return DMA_NONE;
+	return mapped;
+}
+
+/*
+ * Syncs the attachments that are mapped. A sync from the device throws the cache lines away on
+ * some architectures, so what the CPU wrote is cleaned for all other attachments before. One
+ * walk does if at most one attachment is synced from the device.
+ */
+static void import_sync(struct dma_buf *dmabuf, enum dma_data_direction wanted,
+			void (*sync)(struct device *dev, struct sg_table *sgt,
+				     enum dma_data_direction dir))
+{
+	struct dma_buf_attachment *attach, *first = NULL;
+	unsigned int n = 0;
+
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		struct import_attachment *a = attach->priv;
+		enum dma_data_direction dir = import_sync_dir(a->dir, wanted);
+
+		if (dir == DMA_FROM_DEVICE) {
+			if (!n++)
+				first = attach;
+		} else if (dir != DMA_NONE) {
+			sync(attach->dev, &a->sgt, dir);
+		}
+	}
+
+	for (attach = first; n; attach = list_next_entry(attach, node)) {
+		struct import_attachment *a = attach->priv;
+
+		if (import_sync_dir(a->dir, wanted) != DMA_FROM_DEVICE)
+			continue;
+		sync(attach->dev, &a->sgt, DMA_FROM_DEVICE);
+		n--;
+	}
+}
+
+int rmem_heap_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	if (buf->heap->memory == RMEM_WC)
+		return 0;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
+		invalidate_kernel_vmap_range(buf->vaddr, buf->len);
+	import_sync(dmabuf, dir, dma_sync_sgtable_for_cpu);
+	dma_resv_unlock(dmabuf->resv);
+	return 0;
+}
+
+int rmem_heap_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	struct rmem_buffer *buf = dmabuf->priv;
+
+	if (buf->heap->memory == RMEM_WC) {
+		/* Writes may still be in the write-combining buffers of the CPU. */
+		wmb();
+		return 0;
+	}
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
+		flush_kernel_vmap_range(buf->vaddr, buf->len);
+	import_sync(dmabuf, dir, dma_sync_sgtable_for_device);
+	dma_resv_unlock(dmabuf->resv);
+	return 0;
+}
+
+int rmem_heap_refuse_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	return -EOPNOTSUPP;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reserved memory as dma-buf heaps: who requests a heap.
+ */
+
+#define pr_fmt(fmt) "rmem_heap: " fmt
+
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/moduleparam.h>
+#include <linux/of.h>
+#include <linux/string.h>
+
+#include <asm/setup.h>
+
+#include "rmem.h"
+
+/* rmem_heap.export=name[:name...]: the values of all occurrences, joined by ':' */
+static char policy_export[COMMAND_LINE_SIZE];
+
+/* Early parameters are parsed before the slab allocator is there. */
+static int policy_export_set(const char *val, const struct kernel_param *kp)
+{
+	size_t used = strlen(policy_export), room = sizeof(policy_export) - used;
+
+	if (snprintf(policy_export + used, room, "%s%s", used ? ":" : "", val) < room)
+		return 0;
+	/* A name that is cut off could be the name of another region. */
+	policy_export[used] = '\0';
+	return -ENOSPC;
+}
+
+static struct kparam_string policy_export_string = {
+	.string = policy_export,
+	.maxlen = sizeof(policy_export),
+};
+
+static const struct kernel_param_ops policy_export_ops = {
+	.set = policy_export_set,
+	.get = param_get_string,
+};
+
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "rmem_heap."
+module_param_cb(export, &policy_export_ops, &policy_export_string, 0444);
+MODULE_PARM_DESC(export, "reserved-memory regions to export as heaps: names joined by ':', '*' for all pools, !name for no heap");
+
+/**
+ * rmem_heap_policy_next() - the next word of a list of names
+ * @list: where to go on; moved past the word
+ * @word: set to the word, which is not terminated
+ * @len: set to its length
+ *
+ * Node names contain commas and boot loaders split at ';', so words are joined by ':'.
+ *
+ * Context: any.
+ * Return: false at the end of the list.
+ */
+bool rmem_heap_policy_next(const char **list, const char **word, size_t *len)
+{
+	*word = *list + strspn(*list, ":");
+	*len = strcspn(*word, ":");
+	*list = *word + *len;
+	return *len;
+}
+
+static bool policy_word_is(const char *word, size_t len, const char *name)
+{
+	return strlen(name) == len && !memcmp(word, name, len);
+}
+
+/**
+ * rmem_heap_policy_match() - what a list of names says about a region
+ * @list: names joined by ':'
+ * @name: name of the region
+ *
+ * Context: any.
+ * Return: the strongest of the words: "!name" before the name, the name before "*".
+ */
+enum rmem_match rmem_heap_policy_match(const char *list, const char *name)
+{
+	enum rmem_match match = RMEM_MATCH_NONE;
+	const char *word;
+	size_t len;
+
+	while (rmem_heap_policy_next(&list, &word, &len)) {
+		if (*word == '!' && policy_word_is(word + 1, len - 1, name))
+			match = max(match, RMEM_MATCH_BLOCK);
+		else if (policy_word_is(word, len, name))
+			match = max(match, RMEM_MATCH_NAME);
+		else if (policy_word_is(word, len, "*"))
+			match = max(match, RMEM_MATCH_ALL);
+	}
+	return match;
+}
+
+/**
+ * rmem_heap_policy_check_names() - report words of rmem_heap.export= that name no region
+ * @regions: all regions
+ */
+void __init rmem_heap_policy_check_names(const struct list_head *regions)
+{
+	const char *list = policy_export, *word;
+	const struct rmem_region *region;
+	bool all_known = true;
+	size_t len;
+
+	while (rmem_heap_policy_next(&list, &word, &len)) {
+		bool known = policy_word_is(word, len, "*");
+		size_t bang = *word == '!';
+
+		list_for_each_entry(region, regions, list)
+			known |= policy_word_is(word + bang, len - bang, region->name);
+		if (!known)
+			pr_warn("export=%.*s: there is no such reserved-memory region\n",
+				(int)len, word);
+		all_known &= known;
+	}
+	if (all_known)
+		return;
+
+	if (list_empty(regions))
+		pr_warn("export=: the device tree has no region\n");
+	list_for_each_entry(region, regions, list)
+		pr_warn("export=: known is %s\n", region->name);
+}
+
+/**
+ * rmem_heap_policy_request() - who requests a heap at boot
+ * @region: the region, validated; sets @blocked
+ *
+ * Reports a request that the status of the region forbids.
+ *
+ * Return: text for people, or NULL if there is to be no heap.
+ */
+const char * __init rmem_heap_policy_request(struct rmem_region *region)
+{
+	enum rmem_match admin = rmem_heap_policy_match(policy_export, region->name);
+	bool node = of_property_read_bool(region->of_node, "export");
+
+	if (admin == RMEM_MATCH_BLOCK) {
+		region->blocked = true;
+		return NULL;
+	}
+
+	if (region->status == RMEM_OWNED && admin == RMEM_MATCH_NAME) {
+		pr_warn("%s: exporting it although %s: its memory is cleared, and it is up to you that nothing else uses the region\n",
+			region->name, region->reason);
+		return "rmem_heap.export";
+	}
+	if (region->status != RMEM_AVAILABLE) {
+		if (node || admin == RMEM_MATCH_NAME)
+			pr_warn("%s: cannot export it: %s\n", region->name, region->reason);
+		return NULL;
+	}
+
+	if (admin == RMEM_MATCH_NAME)
+		return "rmem_heap.export";
+	if (node)
+		return "its node";
+	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT)
+		return "rmem_heap.export";
+	if (region->mode == RMEM_HEAP_CMA)
+		return "default";
+	return NULL;
+}
