@@ -130,6 +130,17 @@ static unsigned long carveout_find_warm(const struct rmem_carveout *c, unsigned 
 	return at;
 }
 
+/* The next block of at least @nr zero bits from @from on, up to @end; false if there is none */
+static bool carveout_next_block(unsigned long *map, unsigned long *from, unsigned long *to,
+				unsigned long end, unsigned long nr)
+{
+	*from = bitmap_find_next_zero_area(map, end, *to, nr, 0);
+	if (*from >= end)
+		return false;
+	*to = find_next_bit(map, end, *from + nr);
+	return true;
+}
+
 /*
  * Looks for a place for a buffer in one pass over the bitmaps, from below. In this order: a
  * place that is aligned and warm, aligned and clear, aligned and dirty, clear, dirty. Called
@@ -140,27 +151,21 @@ static unsigned long carveout_find(const struct rmem_carveout *c, unsigned long 
 {
 	unsigned long align = carveout_alignment(nr), none = c->nr_pages;
 	unsigned long aligned = none, clear = none, any = none;
-	unsigned long from, to, clear_from, clear_to, at;
+	unsigned long from, to = 0, clear_from, clear_to, at;
 
 	at = carveout_find_warm(c, nr, align);
 	if (at < none)
 		return at;
 
-	for_each_clear_bitrange(from, to, c->used, c->nr_pages) {
-		if (to - from < nr)
-			continue;
-		if (any == none)
-			any = from;
+	while (carveout_next_block(c->used, &from, &to, none, nr)) {
+		any = min(any, from);
 		at = carveout_align(c, from, align);
-		if (aligned == none && at + nr <= to)
-			aligned = at;
+		if (at + nr <= to)
+			aligned = min(aligned, at);
 
-		clear_from = from;
-		for_each_clear_bitrange_from(clear_from, clear_to, c->dirty, to) {
-			if (clear_to - clear_from < nr)
-				continue;
-			if (clear == none)
-				clear = clear_from;
+		clear_to = from;
+		while (carveout_next_block(c->dirty, &clear_from, &clear_to, to, nr)) {
+			clear = min(clear, clear_from);
 			at = carveout_align(c, clear_from, align);
 			if (at + nr <= clear_to)
 				return at;

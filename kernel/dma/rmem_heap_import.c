@@ -31,6 +31,7 @@
  * @attrs: attributes that the buffer is mapped with, and must be unmapped with
  * @mmio: with DMA_ATTR_MMIO: DMA address of the buffer while it is mapped
  * @dir: direction that the buffer is mapped in; DMA_NONE while it is not mapped
+ * @needs_sync: CPU accesses have to be synced with the device while the buffer is mapped
  */
 struct import_attachment {
 	struct sg_table sgt;
@@ -38,6 +39,7 @@ struct import_attachment {
 	unsigned long attrs;
 	dma_addr_t mmio;
 	enum dma_data_direction dir;
+	bool needs_sync;
 };
 
 /**
@@ -309,6 +311,18 @@ static int import_map_mmio(const struct rmem_buffer *buf, struct device *dev,
 	return 0;
 }
 
+/* Whether the device is not coherent, or some of the buffer is bounced */
+static bool import_needs_sync(struct device *dev, struct sg_table *sgt)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_dma_sg(sgt, sg, i)
+		if (dma_need_sync(dev, sg_dma_address(sg)))
+			return true;
+	return false;
+}
+
 struct sg_table *rmem_heap_map_dma(struct dma_buf_attachment *attach,
 				   enum dma_data_direction dir)
 {
@@ -326,6 +340,7 @@ struct sg_table *rmem_heap_map_dma(struct dma_buf_attachment *attach,
 	if (ret)
 		return ERR_PTR(ret);
 
+	a->needs_sync = import_needs_sync(attach->dev, &a->sgt);
 	a->dir = dir;
 	return &a->sgt;
 }
@@ -343,20 +358,18 @@ void rmem_heap_unmap_dma(struct dma_buf_attachment *attach, struct sg_table *sgt
 }
 
 /*
- * The direction to sync a mapping in for a CPU access; DMA_NONE if nothing is to be done. The
- * DMA API takes no other direction than that of the mapping. A mapping that a device writes
+ * The direction to sync an attachment in for a CPU access; DMA_NONE if nothing is to be done.
+ * The DMA API takes no other direction than that of the mapping. A mapping that a device writes
  * through is synced for any access: cache lines that the CPU wrote to must not be written back
  * over the data of the device later, nor hold old data beside what the CPU wrote. A device
  * that only reads leaves nothing for the CPU to see.
  */
-static enum dma_data_direction import_sync_dir(enum dma_data_direction mapped,
+static enum dma_data_direction import_sync_dir(const struct import_attachment *a,
 					       enum dma_data_direction wanted)
 {
-	if (mapped == DMA_BIDIRECTIONAL)
-		return wanted;
-	if (mapped == DMA_TO_DEVICE && wanted == DMA_FROM_DEVICE)
+	if (!a->needs_sync || (a->dir == DMA_TO_DEVICE && wanted == DMA_FROM_DEVICE))
 		return DMA_NONE;
-	return mapped;
+	return a->dir == DMA_BIDIRECTIONAL ? wanted : a->dir;
 }
 
 /*
@@ -373,7 +386,7 @@ static void import_sync(struct dma_buf *dmabuf, enum dma_data_direction wanted,
 
 	list_for_each_entry(attach, &dmabuf->attachments, node) {
 		struct import_attachment *a = attach->priv;
-		enum dma_data_direction dir = import_sync_dir(a->dir, wanted);
+		enum dma_data_direction dir = import_sync_dir(a, wanted);
 
 		if (dir == DMA_FROM_DEVICE) {
 			if (!n++)
@@ -386,7 +399,7 @@ static void import_sync(struct dma_buf *dmabuf, enum dma_data_direction wanted,
 	for (attach = first; n; attach = list_next_entry(attach, node)) {
 		struct import_attachment *a = attach->priv;
 
-		if (import_sync_dir(a->dir, wanted) != DMA_FROM_DEVICE)
+		if (import_sync_dir(a, wanted) != DMA_FROM_DEVICE)
 			continue;
 		sync(attach->dev, &a->sgt, DMA_FROM_DEVICE);
 		n--;
