@@ -276,14 +276,16 @@ static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 
 	unsigned long at = PHYS_PFN(buf->extent.paddr - heap->region->rmem->base);
 	unsigned long nr = PHYS_PFN(buf->len);
-	bool clears = heap->memory != RMEM_DEVICE_ONLY;
+	bool clears = heap->memory != RMEM_DEVICE_ONLY, idle;
 
 	scoped_guard(spinlock, &c->lock) {
 		bitmap_clear(c->used, at, nr);
+		idle = !c->freed_nr;
 		c->freed_at = at;
 		c->freed_nr = clears ? nr : 0;
 	}
-	if (clears)
+	/* The worker is queued already if it has not looked at the extent freed before. */
+	if (clears && idle)
 		queue_work(system_dfl_long_wq, &c->scrub);
 }
 

@@ -377,9 +377,9 @@ static enum dma_data_direction import_sync_dir(const struct import_attachment *a
  * some architectures, so what the CPU wrote is cleaned for all other attachments before. One
  * walk does if at most one attachment is synced from the device.
  */
-static void import_sync(struct dma_buf *dmabuf, enum dma_data_direction wanted,
-			void (*sync)(struct device *dev, struct sg_table *sgt,
-				     enum dma_data_direction dir))
+static __always_inline void
+import_sync(struct dma_buf *dmabuf, enum dma_data_direction wanted,
+	    void (*sync)(struct device *dev, struct sg_table *sgt, enum dma_data_direction dir))
 {
 	struct dma_buf_attachment *attach, *first = NULL;
 	unsigned int n = 0;
