@@ -316,8 +316,7 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
  * @dirty: pages that must be cleared before another buffer may have them. A page of a buffer
  *	is dirty from the time the buffer is handed out
  * @nr_lost: number of pages that could not be cleared
- * @freed_at: first page of the extent that was freed last
- * @freed_nr: its number of pages; 0 once the worker has looked at it
+ * @freed: memory has been freed since the worker last began: it is in the caches
  * @piece_at: first page of the piece that the worker clears
  * @piece_end: the page after it
  * @scrubbing: held by the worker while it clears a piece
@@ -334,8 +333,7 @@ struct rmem_carveout {
 	unsigned long *used;
 	unsigned long *dirty;
 	unsigned long nr_lost;
-	unsigned long freed_at;
-	unsigned long freed_nr;
+	bool freed;
 	unsigned long piece_at;
 	unsigned long piece_end;
 

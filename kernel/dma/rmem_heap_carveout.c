@@ -39,8 +39,8 @@
 #define CARVEOUT_PIECE		(SZ_256K >> PAGE_SHIFT)
 
 /*
- * Up to this size, clearing the memory that was freed last costs less than to fetch clear
- * memory into the caches: see the documentation for the measurement.
+ * Pages of the largest buffer for which clearing memory that is in the caches costs less than
+ * fetching clear memory into the caches: the documentation has the measurement.
  */
 #define CARVEOUT_WARM		(SZ_16M >> PAGE_SHIFT)
 
@@ -117,19 +117,6 @@ static unsigned long carveout_align(const struct rmem_carveout *c, unsigned long
 	return round_up(base + at, align) - base;
 }
 
-/* An aligned place in the extent that was freed last, while its memory is in the caches */
-static unsigned long carveout_find_warm(const struct rmem_carveout *c, unsigned long nr,
-					unsigned long align)
-{
-	unsigned long freed = READ_ONCE(c->freed_at), end = freed + READ_ONCE(c->freed_nr);
-	unsigned long at = carveout_align(c, freed, align);
-
-	if (nr > CARVEOUT_WARM || at + nr > end || end > c->nr_pages ||
-	    find_next_bit(c->used, at + nr, at) < at + nr)
-		return c->nr_pages;
-	return at;
-}
-
 /* The next block of at least @nr zero bits from @from on, up to @end; false if there is none */
 static bool carveout_next_block(unsigned long *map, unsigned long *from, unsigned long *to,
 				unsigned long end, unsigned long nr)
@@ -142,26 +129,27 @@ static bool carveout_next_block(unsigned long *map, unsigned long *from, unsigne
 }
 
 /*
- * Looks for a place for a buffer in one pass over the bitmaps, from below. In this order: a
- * place that is aligned and warm, aligned and clear, aligned and dirty, clear, dirty. Called
- * with @search held and @lock not: whatever changes meanwhile only adds to what is free or
- * clear.
+ * Looks for a place for a buffer in one pass over the bitmaps, from below. An aligned place comes
+ * first, then a clear one. While memory is warm that was freed a moment ago, dirty places count
+ * as clear: a task that allocates and frees without a pause gets its own memory again, instead
+ * of memory from all over the region. Called with @search held and @lock not: what changes
+ * meanwhile only adds to the pages that are free or clear.
  */
 static unsigned long carveout_find(const struct rmem_carveout *c, unsigned long nr)
 {
 	unsigned long align = carveout_alignment(nr), none = c->nr_pages;
 	unsigned long aligned = none, clear = none, any = none;
 	unsigned long from, to = 0, clear_from, clear_to, at;
-
-	at = carveout_find_warm(c, nr, align);
-	if (at < none)
-		return at;
+	bool warm = nr <= CARVEOUT_WARM && READ_ONCE(c->freed);
 
 	while (carveout_next_block(c->used, &from, &to, none, nr)) {
 		any = min(any, from);
 		at = carveout_align(c, from, align);
-		if (at + nr <= to)
+		if (at + nr <= to) {
+			if (warm)
+				return at;
 			aligned = min(aligned, at);
+		}
 
 		clear_to = from;
 		while (carveout_next_block(c->dirty, &clear_from, &clear_to, to, nr)) {
@@ -280,11 +268,10 @@ static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 
 	scoped_guard(spinlock, &c->lock) {
 		bitmap_clear(c->used, at, nr);
-		idle = !c->freed_nr;
-		c->freed_at = at;
-		c->freed_nr = clears ? nr : 0;
+		idle = !c->freed;
+		WRITE_ONCE(c->freed, clears);
 	}
-	/* The worker is queued already if it has not looked at the extent freed before. */
+	/* If memory was freed before, the worker is queued already. */
 	if (clears && idle)
 		queue_work(system_dfl_long_wq, &c->scrub);
 }
@@ -343,7 +330,7 @@ static void carveout_scrub(struct work_struct *work)
 	 */
 	usleep_range(CARVEOUT_SCRUB_DELAY, 2 * CARVEOUT_SCRUB_DELAY);
 	scoped_guard(spinlock, &c->lock)
-		c->freed_nr = 0;
+		WRITE_ONCE(c->freed, false);
 
 	for (;;) {
 		guard(mutex)(&c->scrubbing);

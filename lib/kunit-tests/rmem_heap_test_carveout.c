@@ -555,12 +555,14 @@ static void rmem_test_first_fit(struct kunit *test)
  * @dirty: for each 256 KiB of the region: 'u' used, 'd' free and dirty, '.' free and clear
  * @len: size of the buffer
  * @slot: expected place, in steps of 64 KiB
+ * @warm: dirty memory was freed a moment ago
  */
 struct rmem_test_choice {
 	const char *name;
 	char dirty[17];
 	size_t len;
 	unsigned int slot;
+	bool warm;
 };
 
 static const struct rmem_test_choice rmem_test_choices[] = {
@@ -571,12 +573,14 @@ static const struct rmem_test_choice rmem_test_choices[] = {
 	{ "dirty and not aligned before none", "udduuuuuuuuuuuuu", SZ_512K, 4 },
 	{ "clear and dirty in one place", "u.dud.uu.uuuuuuu", SZ_512K, 16 },
 	{ "an aligned place inside a free block", "u...dd.uuuuuuuuu", SZ_512K, 8 },
+	{ "dirty and warm as well as clear", "duuuu.uuuuuuuuuu", SZ_256K, 0, true },
+	{ "aligned before warm", "uddu..uuuuuuuuuu", SZ_512K, 16, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(rmem_test_choices, rmem_test_choices, name);
 
 /*
- * Alignment comes first, then memory that is clear, then the lowest address. The region is
+ * Alignment comes first, then memory that is clear or warm, then the lowest address. The region is
  * 4 MiB, aligned to 2 MiB. Whatever the place was, the buffer is clear.
  */
 static void rmem_test_choice(struct kunit *test)
@@ -601,8 +605,8 @@ static void rmem_test_choice(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bufs); i++)
 		if (c->dirty[i] == 'd')
 			rmem_heap_buffer_free(bufs[i]);
-	/* As if the last one had been freed long ago */
-	heap->carveout->freed_nr = 0;
+	/* As if they had been freed long ago */
+	heap->carveout->freed = c->warm;
 
 	buf = rmem_test_pool_alloc(test, heap, c->len);
 	KUNIT_EXPECT_EQ(test, (buf->extent.paddr - base) / SZ_64K, c->slot);
