@@ -315,6 +315,7 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
  * @used: pages that belong to a buffer, and lost pages
  * @dirty: pages that must be cleared before another buffer may have them. A page of a buffer
  *	is dirty from the time the buffer is handed out
+ * @nr_used: number of bits set in @used
  * @nr_lost: number of pages that could not be cleared
  * @freed: memory has been freed since the worker last began: it is in the caches
  * @piece_at: first page of the piece that the worker clears
@@ -332,6 +333,7 @@ struct rmem_carveout {
 	spinlock_t lock;	/* inside @search and @scrubbing */
 	unsigned long *used;
 	unsigned long *dirty;
+	unsigned long nr_used;
 	unsigned long nr_lost;
 	bool freed;
 	unsigned long piece_at;

@@ -98,14 +98,31 @@ static int carveout_clear(struct rmem_carveout *c, unsigned long at, unsigned lo
 	return ret;
 }
 
-/* Alignment in pages: the largest that wastes no more than an eighth of the buffer */
-static unsigned long carveout_alignment(unsigned long nr)
+/*
+ * Alignment in pages: the largest that wastes no more than an eighth of the buffer, or a
+ * sixteenth when less than a quarter of the region is free
+ */
+static unsigned long carveout_alignment(const struct rmem_carveout *c, unsigned long nr)
 {
+	bool scarce = c->nr_pages - READ_ONCE(c->nr_used) < c->nr_pages / 4;
 	unsigned long align = RMEM_ALIGN_MAX >> PAGE_SHIFT;
 
-	while (round_up(nr, align) - nr > nr / 8)
+	while (round_up(nr, align) - nr > nr / (scarce ? 16 : 8))
 		align /= 2;
 	return align;
+}
+
+/* Marks pages as used or not. Called with @lock held. */
+static void carveout_set_used(struct rmem_carveout *c, unsigned long at, unsigned long nr)
+{
+	bitmap_set(c->used, at, nr);
+	WRITE_ONCE(c->nr_used, c->nr_used + nr);
+}
+
+static void carveout_clear_used(struct rmem_carveout *c, unsigned long at, unsigned long nr)
+{
+	bitmap_clear(c->used, at, nr);
+	WRITE_ONCE(c->nr_used, c->nr_used - nr);
 }
 
 /* The first page from @at on that is aligned by physical address */
@@ -137,7 +154,7 @@ static bool carveout_next_block(unsigned long *map, unsigned long *from, unsigne
  */
 static unsigned long carveout_find(const struct rmem_carveout *c, unsigned long nr)
 {
-	unsigned long align = carveout_alignment(nr), none = c->nr_pages;
+	unsigned long align = carveout_alignment(c, nr), none = c->nr_pages;
 	unsigned long aligned = none, clear = none, any = none;
 	unsigned long from, to = 0, clear_from, clear_to, at;
 	bool warm = nr <= CARVEOUT_WARM && READ_ONCE(c->freed);
@@ -178,7 +195,7 @@ static int carveout_take(struct rmem_carveout *c, unsigned long nr, unsigned lon
 		return -ENOMEM;
 
 	guard(spinlock)(&c->lock);
-	bitmap_set(c->used, *at, nr);
+	carveout_set_used(c, *at, nr);
 	*dirty = find_next_bit(c->dirty, *at + nr, *at) < *at + nr;
 	if (!*dirty && c->heap->memory != RMEM_DEVICE_ONLY)
 		bitmap_set(c->dirty, *at, nr);
@@ -222,10 +239,10 @@ static int carveout_prepare(struct rmem_carveout *c, unsigned long at, unsigned 
 	if (!ret) {
 		bitmap_set(c->dirty, at, nr);
 	} else if (ret == -EINTR) {
-		bitmap_clear(c->used, at, nr);
+		carveout_clear_used(c, at, nr);
 	} else {
-		bitmap_clear(c->used, at, from - at);
-		bitmap_clear(c->used, to, end - to);
+		carveout_clear_used(c, at, from - at);
+		carveout_clear_used(c, to, end - to);
 		c->nr_lost += to - from;
 	}
 	return ret;
@@ -267,7 +284,7 @@ static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 	bool clears = heap->memory != RMEM_DEVICE_ONLY, idle;
 
 	scoped_guard(spinlock, &c->lock) {
-		bitmap_clear(c->used, at, nr);
+		carveout_clear_used(c, at, nr);
 		idle = !c->freed;
 		WRITE_ONCE(c->freed, clears);
 	}
@@ -314,7 +331,7 @@ static void carveout_finish_piece(struct rmem_carveout *c, int error)
 		return;
 	}
 	for_each_clear_bitrange_from(from, to, c->used, end) {
-		bitmap_set(c->used, from, to - from);
+		carveout_set_used(c, from, to - from);
 		c->nr_lost += to - from;
 	}
 }
@@ -341,7 +358,7 @@ static void carveout_scrub(struct work_struct *work)
 	}
 }
 
-/* Reads the bitmaps without a lock: the numbers are for people. */
+/* Reads the bitmaps without a lock: the figures are for people. */
 static void carveout_stats(const struct rmem_heap *heap, struct rmem_stats *stats)
 {
 	const struct rmem_carveout *c = heap->carveout;
@@ -357,7 +374,7 @@ static u64 carveout_available(const struct rmem_heap *heap)
 {
 	const struct rmem_carveout *c = heap->carveout;
 
-	return (u64)PFN_PHYS(c->nr_pages - bitmap_weight(c->used, c->nr_pages));
+	return (u64)PFN_PHYS(c->nr_pages - READ_ONCE(c->nr_used));
 }
 
 static void carveout_show_extent(struct seq_file *m, const struct rmem_carveout *c,
