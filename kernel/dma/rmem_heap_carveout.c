@@ -100,14 +100,14 @@ static int carveout_clear(struct rmem_carveout *c, unsigned long at, unsigned lo
 
 /*
  * Alignment in pages: the largest that wastes no more than an eighth of the buffer, or a
- * sixteenth when less than a quarter of the region is free
+ * sixty-fourth when less than a quarter of the region is free: alignment costs too much then
  */
 static unsigned long carveout_alignment(const struct rmem_carveout *c, unsigned long nr)
 {
 	bool scarce = c->nr_pages - READ_ONCE(c->nr_used) < c->nr_pages / 4;
 	unsigned long align = RMEM_ALIGN_MAX >> PAGE_SHIFT;
 
-	while (round_up(nr, align) - nr > nr / (scarce ? 16 : 8))
+	while (round_up(nr, align) - nr > nr / (scarce ? 64 : 8))
 		align /= 2;
 	return align;
 }
