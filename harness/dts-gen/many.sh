@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# usage: many.sh N    print a device tree with N carve-outs of 64 KiB, all to be exported
+# usage: many.sh N    print a device tree with N regions of 64 KiB, all to be exported
 #
-# dma-heap has 128 minors; regions that come after them must be refused with a reason.
+# dma-heap has 128 minors; regions that come after them must be refused with a reason. These
+# are of all kinds but CMA, whose areas are larger.
 set -eu
 
 cat <<END
@@ -21,14 +22,15 @@ cat <<END
 END
 i=0
 while [ "$i" -lt "$1" ]; do
-	if [ "$i" -lt 128 ]; then
-		expect='"carveout", "its node"'
-	else
-		expect='"refused", "-", "its heap failed"'
-	fi
+	kind='' expect='"refused", "-", "its heap failed"'
+	case $i:$((i % 4)) in
+	?:*|??:*|1[01]?:*|12[0-7]:*) expect='"carveout", "its node"' ;;
+	*:1) kind='compatible = "shared-dma-pool"; no-map;' ;;
+	*:2) kind='compatible = "restricted-dma-pool";' ;;
+	esac
 	printf '\n\t\tbank@%x {\n\t\t\treg = <0 0x%x 0 0x10000>;\n\t\t\texport;\n' \
 		$((0x10000000 + i * 0x10000)) $((0x10000000 + i * 0x10000))
-	printf '\t\t\ttest,expect = %s;\n\t\t};\n' "$expect"
+	printf '\t\t\t%s\n\t\t\ttest,expect = %s;\n\t\t};\n' "$kind" "$expect"
 	i=$((i + 1))
 done
 printf '\t};\n};\n'

@@ -24,6 +24,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/swiotlb.h>
 
 #include <asm/sections.h>
 
@@ -32,19 +33,6 @@
 MODULE_IMPORT_NS("DMA_BUF_HEAP");
 
 /* The regions of the tree that was booted with */
-
-static const void *regions_gen_params(struct kunit *test, const void *prev, char *desc)
-{
-	const struct rmem_heap *heap = prev;
-
-	heap = heap ? list_next_entry(heap, list) :
-		      list_first_entry(&rmem_heaps, struct rmem_heap, list);
-	if (list_entry_is_head(heap, &rmem_heaps, list))
-		return NULL;
-
-	strscpy(desc, heap->name, KUNIT_PARAM_DESC_SIZE);
-	return heap;
-}
 
 static const char *regions_kind(const struct rmem_heap *heap)
 {
@@ -227,6 +215,8 @@ static void regions_untouched(struct kunit *test)
 	if (heap->dev) {
 		KUNIT_EXPECT_NULL(test, heap->dev->cma_area);
 		KUNIT_EXPECT_NULL(test, heap->dev->dma_mem);
+		if (heap->mode == RMEM_HEAP_RESTRICTED)
+			KUNIT_EXPECT_FALSE(test, is_swiotlb_for_alloc(heap->dev));
 	}
 	KUNIT_EXPECT_NULL(test, heap->carveout);
 	/* cma_heap would make a heap of it all the same. */
@@ -237,20 +227,21 @@ static void regions_untouched(struct kunit *test)
 
 	/*
 	 * The core makes CMA areas at boot, the other pools for their first device. That may
-	 * have been ours, to see which pool it gets.
+	 * have been ours, to see which pool it gets, or for an export that failed later.
 	 */
 	if (heap->rmem && heap->mode != RMEM_HEAP_CMA && !regions_has_device(heap) &&
-	    !strstr(heap->reason, "devices get another pool"))
+	    !strstr(heap->reason, "devices get another pool") &&
+	    !strstr(heap->reason, "its heap failed"))
 		KUNIT_EXPECT_NULL(test, heap->rmem->priv);
 }
 
 static struct kunit_case rmem_heap_regions_cases[] = {
 	KUNIT_CASE(regions_complete),
-	KUNIT_CASE_PARAM(regions_expected, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_name, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_memory, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_pool, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_untouched, regions_gen_params),
+	KUNIT_CASE_PARAM(regions_expected, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_name, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_memory, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_pool, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_untouched, rmem_test_regions_gen_params),
 	{}
 };
 
@@ -460,6 +451,10 @@ static const struct judge_case judge_cases[] = {
 	  .refs = { JUDGE_OTHER, JUDGE_OTHER, JUDGE_PHANDLE },
 	  .entry = JUDGE_ENTRY_WITHOUT_OPS,
 	  JUDGE_OWNED(CARVEOUT, "/soc/device refers to it") },
+	/* The property after memory-region has the phandle as its value. */
+	{ "carveout with a device of two other regions", .n_refs = 2,
+	  .refs = { JUDGE_OTHER, JUDGE_OTHER }, .entry = JUDGE_ENTRY_WITHOUT_OPS,
+	  JUDGE_FREE(CARVEOUT) },
 	{ "carveout with a device of another region", .n_refs = 1, .refs = { JUDGE_OTHER },
 	  .entry = JUDGE_ENTRY_WITHOUT_OPS, JUDGE_FREE(CARVEOUT) },
 	{ "carveout that cannot be referred to", .no_phandle = true, .n_refs = 1,
@@ -582,6 +577,8 @@ static struct device_node *judge_unflatten(struct kunit *test, const struct judg
 
 	node = judge_add_node(test, fdt, 0, "soc");
 	node = judge_add_node(test, fdt, node, "device");
+	/* libfdt puts a new property before those that there are. */
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "after", JUDGE_PHANDLE));
 	for (i = 0; i < c->n_refs; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "memory-region",
 							    c->refs[i]));
@@ -638,7 +635,9 @@ static void judge_region(struct kunit *test)
 		.reason = "stale",
 	};
 	struct device_node *root = judge_unflatten(test, c, &rmem);
+	struct device_node *device = judge_child(test, judge_child(test, root, "soc"), "device");
 	unsigned int refs = kref_read(&root->kobj.kref);
+	unsigned int device_refs = kref_read(&device->kobj.kref);
 
 	heap.of_node = judge_child(test, judge_child(test, root, "reserved-memory"), "region");
 	judge_device_init_calls = 0;
@@ -659,6 +658,7 @@ static void judge_region(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, heap.pool);
 	KUNIT_EXPECT_NULL(test, heap.dev);
 	KUNIT_EXPECT_EQ(test, kref_read(&root->kobj.kref), refs);
+	KUNIT_EXPECT_EQ(test, kref_read(&device->kobj.kref), device_refs);
 }
 
 static struct kunit_case rmem_heap_judge_cases[] = {
