@@ -42,13 +42,13 @@ suite "generated device trees" harness/hostile.sh fixed
 
 say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
-kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
+kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg" "$accounting_arg"
 kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" \
 	rmem_heap_regions,rmem_heap_regions_sysfs
 kunit_debug "KUnit, debug kernel, 140 regions" "$logs/many140.dtb" \
 	rmem_heap_regions,rmem_heap_regions_sysfs "$accounting_arg"
 kunit_debug "KUnit, debug kernel, two processors" "$logs/test.dtb" \
-	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
+	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export,rmem_heap_driver \
 	"ncpus=2 $export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug

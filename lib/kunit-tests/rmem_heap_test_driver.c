@@ -5,6 +5,7 @@
  * rmem_heap_test.dts.
  */
 
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/file.h>
@@ -155,14 +156,16 @@ static unsigned int driver_changes(struct kunit *test, const struct rmem_heap *h
  * struct driver_race - a thread that uses a heap while its export goes on
  * @intf: where the device node of the heap is seen to appear
  * @heap: the heap
- * @task: the thread
  * @dmabuf: what the thread got
+ * @started: there is a thread
+ * @done: it is done
  */
 struct driver_race {
 	struct class_interface intf;
 	struct rmem_heap *heap;
-	struct task_struct *task;
 	struct dma_buf *dmabuf;
+	bool started;
+	struct completion done;
 };
 
 static struct driver_race driver_race;
@@ -172,6 +175,7 @@ static int driver_race_alloc(void *data)
 	struct driver_race *race = data;
 
 	race->dmabuf = rmem_heap_alloc(race->heap, SZ_64K, O_RDWR);
+	complete(&race->done);
 	return 0;
 }
 
@@ -181,11 +185,7 @@ static int driver_race_add(struct device *dev)
 
 	if (strcmp(dev_name(dev), race->heap->name))
 		return 0;
-	race->task = kthread_run(driver_race_alloc, race, "rmem-heap-test");
-	if (IS_ERR(race->task))
-		race->task = NULL;
-	else
-		get_task_struct(race->task);
+	race->started = !IS_ERR(kthread_run(driver_race_alloc, race, "rmem-heap-test"));
 	/* The export goes on only when the thread sleeps or is done. */
 	msleep(100);
 	return 0;
@@ -227,6 +227,7 @@ static void driver_first_export(struct kunit *test)
 	KUNIT_ASSERT_NULL_MSG(test, driver_text(test, heap, "used"), "only once in a boot");
 	driver_race = (struct driver_race) {
 		.heap = heap,
+		.done = COMPLETION_INITIALIZER(driver_race.done),
 		.intf = { .class = driver_heap_class(heap), .add_dev = driver_race_add },
 	};
 	KUNIT_ASSERT_NOT_NULL(test, driver_race.intf.class);
@@ -236,8 +237,8 @@ static void driver_first_export(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, devm_rmem_heap_export(dev, 0, 0), heap);
 	devres_close_group(dev, group);
 	class_interface_unregister(&driver_race.intf);
-	KUNIT_ASSERT_NOT_NULL(test, driver_race.task);
-	kthread_stop_put(driver_race.task);
+	KUNIT_ASSERT_TRUE(test, driver_race.started);
+	wait_for_completion(&driver_race.done);
 	KUNIT_EXPECT_FALSE_MSG(test, IS_ERR(driver_race.dmabuf), "%pe", driver_race.dmabuf);
 
 	KUNIT_EXPECT_EQ(test, driver_changes(test, heap), 1);
@@ -255,6 +256,59 @@ static void driver_first_export(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, driver_changes(test, heap), 1);
 	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "exported_by"), "driver of late-user");
 	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "reason"), "its driver is gone");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
+}
+
+/**
+ * struct driver_guest - a driver that comes and goes
+ * @dev: its device
+ * @failed: how many exports failed
+ * @done: it is gone for good
+ */
+struct driver_guest {
+	struct device *dev;
+	unsigned int failed;
+	struct completion done;
+};
+
+static int driver_come_and_go(void *data)
+{
+	struct driver_guest *guest = data;
+	void *group;
+	int i;
+
+	for (i = 0; i < 2000; i++) {
+		group = devres_open_group(guest->dev, NULL, GFP_KERNEL);
+		if (!group || IS_ERR(devm_rmem_heap_export(guest->dev, 0, 0)))
+			guest->failed++;
+		devres_close_group(guest->dev, group);
+		devres_release_group(guest->dev, group);
+	}
+	complete(&guest->done);
+	return 0;
+}
+
+/* Two drivers come and go at the same time: when both are gone, the heap gives nothing. */
+static void driver_two_exporters(struct kunit *test)
+{
+	static struct driver_guest guests[2];
+	struct rmem_heap *heap = rmem_test_heap(test, "late@1f400000");
+	struct task_struct *task;
+	unsigned int i;
+
+	guests[0].dev = rmem_test_device(test, "/late-user");
+	guests[1].dev = rmem_test_device(test, "/second-late-user");
+	for (i = 0; i < ARRAY_SIZE(guests); i++) {
+		init_completion(&guests[i].done);
+		task = kthread_run(driver_come_and_go, &guests[i], "rmem-heap-test");
+		KUNIT_EXPECT_FALSE(test, IS_ERR(task));
+		if (IS_ERR(task))
+			complete(&guests[i].done);
+	}
+	for (i = 0; i < ARRAY_SIZE(guests); i++) {
+		wait_for_completion(&guests[i].done);
+		KUNIT_EXPECT_EQ(test, guests[i].failed, 0);
+	}
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
 }
 
@@ -315,6 +369,7 @@ static struct kunit_case rmem_heap_driver_cases[] = {
 	KUNIT_CASE(driver_boot_events),
 #endif
 	KUNIT_CASE(driver_first_export),
+	KUNIT_CASE_SLOW(driver_two_exporters),
 	KUNIT_CASE(driver_without_driver),
 	KUNIT_CASE(driver_without_link),
 	KUNIT_CASE(driver_node_references),
@@ -399,7 +454,33 @@ static void driver_failing_export(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, PAGE_SIZE, O_RDWR)), -ENODEV);
 }
 
+/* Whichever allocation fails while sysfs gets the folder of a region: nothing is lost. */
+static void driver_failing_folder(struct kunit *test)
+{
+	struct rmem_heap *model = rmem_test_heap(test, "late@1f400000");
+	struct rmem_heap heap = { .name = "failing-folder", .of_node = model->of_node };
+	unsigned int nth, failed = 0;
+	bool injected = true;
+	int ret;
+
+	for (nth = 1; injected && nth < 500; nth++) {
+		current->fail_nth = nth;
+		ret = rmem_heap_add_device(&heap);
+		injected = !current->fail_nth;
+		current->fail_nth = 0;
+		if (ret) {
+			failed++;
+			continue;
+		}
+		sysfs_remove_link(&heap.dev->kobj, "of_node");
+		device_unregister(heap.dev);
+	}
+	KUNIT_EXPECT_LT(test, nth, 500);
+	KUNIT_EXPECT_GT(test, failed, 3);
+}
+
 static struct kunit_case rmem_failing_export_cases[] = {
+	KUNIT_CASE(driver_failing_folder),
 	KUNIT_CASE_PARAM(driver_failing_export, driver_failing_gen_params),
 	{}
 };
