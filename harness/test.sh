@@ -28,6 +28,8 @@ prepare
 suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
 suite "binding" harness/bindings/check.sh
 kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg" "$accounting_arg"
+kunit "KUnit, two processors" "" "$logs/test.dtb" rmem_heap_driver "$export_arg" \
+	ncpus=2 seccomp=on
 kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions*'
 for n in 64 140; do
 	kunit "KUnit, $n regions" "" "$logs/many$n.dtb" 'rmem_heap_regions*' "$accounting_arg"
@@ -48,7 +50,7 @@ kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" \
 kunit_debug "KUnit, debug kernel, 140 regions" "$logs/many140.dtb" \
 	rmem_heap_regions,rmem_heap_regions_sysfs "$accounting_arg"
 kunit_debug "KUnit, debug kernel, two processors" "$logs/test.dtb" \
-	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export,rmem_heap_driver \
+	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
 	"ncpus=2 $export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug

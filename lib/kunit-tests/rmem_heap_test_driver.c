@@ -6,6 +6,7 @@
  */
 
 #include <linux/completion.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/file.h>
@@ -277,7 +278,7 @@ static int driver_come_and_go(void *data)
 	void *group;
 	int i;
 
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 20000; i++) {
 		group = devres_open_group(guest->dev, NULL, GFP_KERNEL);
 		if (!group || IS_ERR(devm_rmem_heap_export(guest->dev, 0, 0)))
 			guest->failed++;
@@ -296,6 +297,8 @@ static void driver_two_exporters(struct kunit *test)
 	struct task_struct *task;
 	unsigned int i;
 
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "two drivers need two processors");
 	guests[0].dev = rmem_test_device(test, "/late-user");
 	guests[1].dev = rmem_test_device(test, "/second-late-user");
 	for (i = 0; i < ARRAY_SIZE(guests); i++) {
