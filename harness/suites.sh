@@ -18,7 +18,7 @@ known_skips() {
 	# The selftest's import through vgem: there is no DRM in this kernel, and vgem 7.3
 	# does not map what it imports anyway. Our own consumers import instead.
 	#
-	# They run in a boot with two processors.
+	# The case of two drivers at the same time runs in a boot with two processors.
 	#
 	# 32-bit ARM without large addresses has no swiotlb, so no restricted pools.
 	#

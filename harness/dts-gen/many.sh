@@ -3,7 +3,7 @@
 # usage: many.sh N    print a device tree with N regions of 64 KiB, all to be exported
 #
 # dma-heap has 128 minors; regions that come after them must be refused with a reason. These
-# are of all kinds but CMA, whose areas are larger.
+# are of all kinds but CMA, whose areas are larger. The last one is a driver's to export.
 set -eu
 
 cat <<END
@@ -35,4 +35,18 @@ while [ "$i" -lt "$1" ]; do
 	printf '\t\t\t%s\n\t\t\ttest,expect = %s;\n\t\t};\n' "$kind" "$expect"
 	i=$((i + 1))
 done
+if [ "$i" -ge 128 ]; then
+	cat <<'END'
+
+		driven: driven@12000000 {
+			reg = <0 0x12000000 0 0x10000>;
+			test,expect = "owned", "-", "/scaler refers to it";
+		};
+	};
+
+	scaler {
+		compatible = "linux,rmem-heap-sample";
+		memory-region = <&driven>;
+END
+fi
 printf '\t};\n};\n'

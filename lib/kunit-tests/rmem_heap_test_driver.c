@@ -453,7 +453,8 @@ static void driver_failing_export(struct kunit *test)
 		}
 		KUNIT_EXPECT_LT(test, nth, 500);
 	}
-	KUNIT_EXPECT_GT(test, failed, 3);
+	/* Once at least each time: the name of who exports, and the end of the export */
+	KUNIT_EXPECT_GE(test, failed, 3);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, PAGE_SIZE, O_RDWR)), -ENODEV);
 }
 
