@@ -335,15 +335,19 @@ static void driver_without_link(struct kunit *test)
 	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
 	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
 	const char *link = "consumer:platform:sample-carveout";
+	unsigned int i;
 
 	rmem_test_unbind(test, dev);
 	KUNIT_ASSERT_EQ(test, sysfs_create_link(&heap->dev->kobj, &heap->dev->kobj, link), 0);
-	rmem_test_bind(dev);
-	KUNIT_EXPECT_NOT_NULL(test, dev->driver);
-	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
-	device_release_driver(dev);
-	flush_delayed_fput();
-	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
+	/* Often: kmemleak takes an old pointer on some stack for a reference. */
+	for (i = 0; i < 10; i++) {
+		rmem_test_bind(dev);
+		KUNIT_EXPECT_NOT_NULL(test, dev->driver);
+		rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
+		device_release_driver(dev);
+		flush_delayed_fput();
+		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
+	}
 	sysfs_remove_link(&heap->dev->kobj, link);
 	kunit_release_action(test, rmem_test_bind, dev);
 	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
