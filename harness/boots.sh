@@ -44,6 +44,12 @@ says() { # NAME REGEX
 	result $rc "$1: says $2" "$console"
 }
 
+says_nothing() { # NAME REGEX
+	rc=0
+	! grep -qE "$2" "$console" || rc=1
+	result $rc "$1: does not say $2" "$console"
+}
+
 # The heaps that there must be, and no other
 heaps() { # NAME HEAP...
 	local name=$1 have
@@ -115,6 +121,7 @@ heaps "all pools" system video@10000000 camera vram@14000000 guest@18000000 \
 boot "held back" 1G "$run" "$dir/list.cpio" \
 	"rmem_heap.export=!video@10000000:*:!guest@18000000:!dsp@24000000"
 heaps "held back" system camera vram@14000000 ecc-off@20000000 bounce@28000000
+says_nothing "held back" 'there is no such reserved-memory region|known is'
 boot "held back by its alias" 512M "$trees/other.dts" "$dir/list.cpio" \
 	"rmem_heap.export=!linux,cma"
 heaps "held back by its alias" system audio@a0c3000 vm@b012000 scratch@c001000
@@ -134,8 +141,34 @@ heaps "hostile tree" system good@1b000000 memreserve@1f000000 entries@16000000 \
 	twin-a@19800000 ba+snk@18800000 u@18400000 \
 	a-very-long-name,that-no-cma-area-can-keep,since-64-characters-are-not-enough@1a000000
 
-boot "too many lists" 1G "$run" "$dir/list.cpio" "$(printf 'rmem_heap.export=x %.0s' {1..17})"
-says "too many lists" "rmem_heap: export=x: more than 16 times"
+# All lists count, up to the last that there is room for.
+boot "too many lists" 1G "$run" "$dir/list.cpio" \
+	"rmem_heap.export=!dsp@24000000 $(printf 'rmem_heap.export=x %.0s' {1..14}) \
+	 rmem_heap.export=modem@2c000000 rmem_heap.export=fpga@1c000000"
+heaps "too many lists" system video@10000000 camera vram@14000000 guest@18000000 \
+	ecc-off@20000000 modem@2c000000
+says "too many lists" "rmem_heap: export=fpga@1c000000: more than 16 times"
+
+# What the core made of a node that is two pools is the default area: it gets no heap under
+# any name.
+cat >"$dir/two-pools.dts" <<-'END'
+	/dts-v1/;
+	/ {
+		#address-cells = <2>; #size-cells = <2>; compatible = "linux,um";
+		reserved-memory {
+			#address-cells = <2>; #size-cells = <2>; ranges;
+			two-pools@10000000 {
+				compatible = "shared-dma-pool", "restricted-dma-pool";
+				reusable;
+				linux,cma-default;
+				reg = <0 0x10000000 0 0x1000000>;
+			};
+		};
+	};
+END
+boot "a default area of two kinds" 512M "$dir/two-pools.dts" "$dir/list.cpio" ""
+heaps "a default area of two kinds" system
+says "a default area of two kinds" '^rmem_heap: two-pools@10000000: refused, .*two kinds of pool'
 
 echo "1..$n"
 exit $((bad != 0))

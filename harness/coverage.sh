@@ -23,9 +23,11 @@ if [ "${1:-}" != report ]; then
 	prepare
 	find "$build/um-coverage" -name '*.gcda' -delete
 
-	kunit_debug "KUnit" "$logs/test.dtb" "$suites" "$export_arg"
-	kunit_debug "KUnit, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
-	kunit_debug "KUnit, 140 regions" "$logs/many140.dtb" rmem_heap_regions
+	kunit_debug "KUnit" "$logs/test.dtb" "$suites" "$export_arg" "$accounting_arg"
+	kunit_debug "KUnit, hostile tree" "$logs/hostile.dtb" \
+		rmem_heap_regions,rmem_heap_regions_sysfs
+	kunit_debug "KUnit, 140 regions" "$logs/many140.dtb" \
+		rmem_heap_regions,rmem_heap_regions_sysfs "$accounting_arg"
 	kunit_debug "KUnit, two processors" "$logs/test.dtb" \
 		rmem_heap_alloc,rmem_heap_consistency,rmem_heap_carveout,rmem_heap_export \
 		"ncpus=2 seccomp=on $export_arg"

@@ -13,7 +13,9 @@ build=$root/build
 self=${0##*/}
 
 # What the test regions need besides their tree, lib/kunit-tests/rmem_heap_test.dts
-export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000:!own@1e400000'
+export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000 rmem_heap.export=!held@1b000000:!own@1e400000'
+# Control groups are to limit the heaps.
+accounting_arg=dma_heap.mem_accounting=1
 
 say() { echo "${self%.sh}: $*"; }
 die() { echo "${self%.sh}: $*" >&2; exit 1; }

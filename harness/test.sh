@@ -27,10 +27,12 @@ prepare
 
 suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
 suite "binding" harness/bindings/check.sh
-kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
-kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions'
+kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg" "$accounting_arg"
+kunit "KUnit, two processors" "" "$logs/test.dtb" rmem_heap_driver "$export_arg" \
+	ncpus=2 seccomp=on
+kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions*'
 for n in 64 140; do
-	kunit "KUnit, $n regions" "" "$logs/many$n.dtb" 'rmem_heap_regions'
+	kunit "KUnit, $n regions" "" "$logs/many$n.dtb" 'rmem_heap_regions*' "$accounting_arg"
 done
 suite "make run" harness/run-tap.sh
 suite "boots of odd kinds" harness/boots.sh
@@ -42,8 +44,11 @@ suite "generated device trees" harness/hostile.sh fixed
 
 say "the debug kernel"
 make -s kernel TARGET=um DEBUG=1
-kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
-kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
+kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg" "$accounting_arg"
+kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" \
+	rmem_heap_regions,rmem_heap_regions_sysfs
+kunit_debug "KUnit, debug kernel, 140 regions" "$logs/many140.dtb" \
+	rmem_heap_regions,rmem_heap_regions_sysfs "$accounting_arg"
 kunit_debug "KUnit, debug kernel, two processors" "$logs/test.dtb" \
 	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
 	"ncpus=2 $export_arg"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# usage: many.sh N    print a device tree with N carve-outs of 64 KiB, all to be exported
+# usage: many.sh N    print a device tree with N regions of 64 KiB, all to be exported
 #
-# dma-heap has 128 minors; regions that come after them must be refused with a reason.
+# dma-heap has 128 minors; regions that come after them must be refused with a reason. These
+# are of all kinds but CMA, whose areas are larger. The last one is a driver's to export.
 set -eu
 
 cat <<END
@@ -21,14 +22,31 @@ cat <<END
 END
 i=0
 while [ "$i" -lt "$1" ]; do
-	if [ "$i" -lt 128 ]; then
-		expect='"carveout", "its node"'
-	else
+	kind='' expect='"carveout", "its node"'
+	if [ "$i" -ge 128 ]; then
 		expect='"refused", "-", "its heap failed"'
+		case $((i % 3)) in
+		0) kind='compatible = "shared-dma-pool"; no-map;' ;;
+		1) kind='compatible = "restricted-dma-pool";' ;;
+		esac
 	fi
 	printf '\n\t\tbank@%x {\n\t\t\treg = <0 0x%x 0 0x10000>;\n\t\t\texport;\n' \
 		$((0x10000000 + i * 0x10000)) $((0x10000000 + i * 0x10000))
-	printf '\t\t\ttest,expect = %s;\n\t\t};\n' "$expect"
+	printf '\t\t\t%s\n\t\t\ttest,expect = %s;\n\t\t};\n' "$kind" "$expect"
 	i=$((i + 1))
 done
+if [ "$i" -ge 128 ]; then
+	cat <<'END'
+
+		driven: driven@12000000 {
+			reg = <0 0x12000000 0 0x10000>;
+			test,expect = "owned", "-", "/scaler refers to it";
+		};
+	};
+
+	scaler {
+		compatible = "linux,rmem-heap-sample";
+		memory-region = <&driven>;
+END
+fi
 printf '\t};\n};\n'

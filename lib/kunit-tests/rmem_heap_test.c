@@ -4,6 +4,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/file.h>
 #include <linux/io.h>
+#include <linux/kernfs.h>
 #include <linux/log2.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
@@ -11,6 +12,7 @@
 #include <linux/platform_device.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/sysfs.h>
 #include <linux/xarray.h>
 
 #include "rmem_heap_test.h"
@@ -144,6 +146,20 @@ void rmem_test_make(struct rmem_test_made *made, const struct rmem_region *model
 	};
 }
 
+/* The regions of the tree that was booted with */
+const void *rmem_test_regions_gen_params(struct kunit *test, const void *prev, char *desc)
+{
+	const struct rmem_region *region = prev;
+
+	region = region ? list_next_entry(region, list) :
+			  list_first_entry(&rmem_regions, struct rmem_region, list);
+	if (list_entry_is_head(region, &rmem_regions, list))
+		return NULL;
+
+	strscpy(desc, region->name, KUNIT_PARAM_DESC_SIZE);
+	return region;
+}
+
 static void rmem_test_put_device(void *dev)
 {
 	put_device(dev);
@@ -273,6 +289,26 @@ void rmem_test_set_killed(bool killed)
 		sigdelset(&current->pending.signal, SIGKILL);
 	recalc_sigpending();
 	unlock_task_sighand(current, &flags);
+}
+
+/*
+ * Reads a file in sysfs, below the folder of an object; sets its mode. Return: bytes, -ENOENT
+ * without such a file, or what reading gave
+ */
+ssize_t rmem_test_read(struct kobject *kobj, const char *path, char *buf, umode_t *mode)
+{
+	struct kernfs_node *kn = kernfs_walk_and_get(kobj->sd, path), *folder;
+	ssize_t ret;
+
+	if (!kn)
+		return -ENOENT;
+	folder = kernfs_get_parent(kn);
+	kobj = folder->priv;
+	*mode = kn->mode & 0777;
+	ret = kobj->ktype->sysfs_ops->show(kobj, kn->priv, buf);
+	kernfs_put(folder);
+	kernfs_put(kn);
+	return ret;
 }
 
 #ifdef CONFIG_FAULT_INJECTION

@@ -60,7 +60,13 @@ struct rmem_region *rmem_test_region(struct kunit *test, const char *name);
 struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name);
 void rmem_test_make(struct rmem_test_made *made, const struct rmem_region *model,
 		    const struct rmem_pool_ops *ops, phys_addr_t base, phys_addr_t size);
+const void *rmem_test_regions_gen_params(struct kunit *test, const void *prev, char *desc);
 struct device *rmem_test_device(struct kunit *test, const char *path);
+struct device *rmem_test_any_device(struct kunit *test, const char *path);
+void rmem_test_bind(void *dev);
+void rmem_test_unbind(struct kunit *test, struct device *dev);
+bool rmem_test_has_link(struct device *dev, const char *name);
+ssize_t rmem_test_read(struct kobject *kobj, const char *path, char *buf, umode_t *mode);
 struct dma_buf *rmem_test_try_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);
 struct dma_buf *rmem_test_alloc(struct kunit *test, struct rmem_heap *heap, size_t len);
 void rmem_test_put(struct kunit *test, struct dma_buf *dmabuf);

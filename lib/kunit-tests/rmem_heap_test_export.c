@@ -49,7 +49,7 @@ static void rmem_test_sample_desc(const struct rmem_test_sample *s, char *desc)
 KUNIT_ARRAY_PARAM(rmem_test_samples, rmem_test_samples, rmem_test_sample_desc);
 
 /* A device whether it has a driver or not */
-static struct device *rmem_test_any_device(struct kunit *test, const char *path)
+struct device *rmem_test_any_device(struct kunit *test, const char *path)
 {
 	struct device_node *np = of_find_node_by_path(path);
 	struct platform_device *pdev = np ? of_find_device_by_node(np) : NULL;
@@ -61,13 +61,13 @@ static struct device *rmem_test_any_device(struct kunit *test, const char *path)
 	return &pdev->dev;
 }
 
-static void rmem_test_bind(void *dev)
+void rmem_test_bind(void *dev)
 {
 	if (device_attach(dev) < 0)
 		dev_err(dev, "not bound again\n");
 }
 
-static void rmem_test_unbind(struct kunit *test, struct device *dev)
+void rmem_test_unbind(struct kunit *test, struct device *dev)
 {
 	device_release_driver(dev);
 	/* Its own frame, whose last reference a kernel thread has dropped */
@@ -75,7 +75,7 @@ static void rmem_test_unbind(struct kunit *test, struct device *dev)
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_test_bind, dev));
 }
 
-static bool rmem_test_has_link(struct device *dev, const char *name)
+bool rmem_test_has_link(struct device *dev, const char *name)
 {
 	struct kernfs_node *kn = kernfs_find_and_get(dev->kobj.sd, name);
 

@@ -24,6 +24,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/swiotlb.h>
 
 #include <asm/sections.h>
 
@@ -32,19 +33,6 @@
 MODULE_IMPORT_NS("DMA_BUF_HEAP");
 
 /* The regions of the tree that was booted with */
-
-static const void *regions_gen_params(struct kunit *test, const void *prev, char *desc)
-{
-	const struct rmem_region *region = prev;
-
-	region = region ? list_next_entry(region, list) :
-		      list_first_entry(&rmem_regions, struct rmem_region, list);
-	if (list_entry_is_head(region, &rmem_regions, list))
-		return NULL;
-
-	strscpy(desc, region->name, KUNIT_PARAM_DESC_SIZE);
-	return region;
-}
 
 static const char *regions_kind(const struct rmem_region *region)
 {
@@ -225,6 +213,8 @@ static void regions_untouched(struct kunit *test)
 	if (region->dev) {
 		KUNIT_EXPECT_NULL(test, region->dev->cma_area);
 		KUNIT_EXPECT_NULL(test, region->dev->dma_mem);
+		if (region->mode == RMEM_HEAP_RESTRICTED)
+			KUNIT_EXPECT_FALSE(test, is_swiotlb_for_alloc(region->dev));
 	}
 	/* cma_heap would make a heap of it all the same. */
 	if (region->mode == RMEM_HEAP_CMA && region->status == RMEM_INVALID && region->rmem &&
@@ -234,20 +224,21 @@ static void regions_untouched(struct kunit *test)
 
 	/*
 	 * The core makes CMA areas at boot, the other pools for their first device. That may
-	 * have been ours, to see which pool it gets.
+	 * have been ours, to see which pool it gets, or for an export that failed later.
 	 */
 	if (region->rmem && region->mode != RMEM_HEAP_CMA && !regions_has_device(region) &&
-	    !strstr(region->reason, "devices get another pool"))
+	    !strstr(region->reason, "devices get another pool") &&
+	    !strstr(region->reason, "its heap failed"))
 		KUNIT_EXPECT_NULL(test, region->rmem->priv);
 }
 
 static struct kunit_case rmem_heap_regions_cases[] = {
 	KUNIT_CASE(regions_complete),
-	KUNIT_CASE_PARAM(regions_expected, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_name, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_memory, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_pool, regions_gen_params),
-	KUNIT_CASE_PARAM(regions_untouched, regions_gen_params),
+	KUNIT_CASE_PARAM(regions_expected, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_name, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_memory, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_pool, rmem_test_regions_gen_params),
+	KUNIT_CASE_PARAM(regions_untouched, rmem_test_regions_gen_params),
 	{}
 };
 
@@ -457,6 +448,10 @@ static const struct classify_case classify_cases[] = {
 	  .refs = { CLASSIFY_OTHER, CLASSIFY_OTHER, CLASSIFY_PHANDLE },
 	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
 	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
+	/* The property after memory-region has the phandle as its value. */
+	{ "carveout with a device of two other regions", .n_refs = 2,
+	  .refs = { CLASSIFY_OTHER, CLASSIFY_OTHER }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
+	  CLASSIFY_FREE(CARVEOUT) },
 	{ "carveout with a device of another region", .n_refs = 1, .refs = { CLASSIFY_OTHER },
 	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
 	{ "carveout that cannot be referred to", .no_phandle = true, .n_refs = 1,
@@ -579,6 +574,8 @@ static struct device_node *classify_unflatten(struct kunit *test, const struct c
 
 	node = classify_add_node(test, fdt, 0, "soc");
 	node = classify_add_node(test, fdt, node, "device");
+	/* libfdt puts a new property before those that there are. */
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "after", CLASSIFY_PHANDLE));
 	for (i = 0; i < c->n_refs; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "memory-region",
 							    c->refs[i]));
@@ -635,7 +632,9 @@ static void classify_region(struct kunit *test)
 		.reason = "stale",
 	};
 	struct device_node *root = classify_unflatten(test, c, &rmem);
+	struct device_node *device = classify_child(test, classify_child(test, root, "soc"), "device");
 	unsigned int refs = kref_read(&root->kobj.kref);
+	unsigned int device_refs = kref_read(&device->kobj.kref);
 	LIST_HEAD(regions);
 
 	region.of_node = classify_child(test, classify_child(test, root, "reserved-memory"), "region");
@@ -659,6 +658,7 @@ static void classify_region(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, region.heap);
 	KUNIT_EXPECT_NULL(test, region.dev);
 	KUNIT_EXPECT_EQ(test, kref_read(&root->kobj.kref), refs);
+	KUNIT_EXPECT_EQ(test, kref_read(&device->kobj.kref), device_refs);
 }
 
 static struct kunit_case rmem_heap_classify_cases[] = {

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit suites of RMEM_HEAP: what drivers get before there are heaps and while the first
+ * export goes on, what a failed export leaves behind, and which uevents programs get. On
+ * rmem_heap_test.dts.
+ */
+
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/file.h>
+#include <linux/init.h>
+#include <linux/kernfs.h>
+#include <linux/kthread.h>
+#include <linux/net.h>
+#include <linux/netlink.h>
+#include <linux/of.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/socket.h>
+#include <linux/swiotlb.h>
+#include <linux/sysfs.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+#include "rmem_heap_test.h"
+
+static int driver_early_find;
+static int driver_early_export;
+
+/* Asks as a driver would that probes before the heaps are registered */
+static int __init driver_probe_early(void)
+{
+	struct device *dev = kzalloc_obj(*dev);
+
+	if (!dev)
+		return -ENOMEM;
+	dev->of_node = of_find_node_by_path("/late-user");
+	driver_early_find = PTR_ERR_OR_ZERO(rmem_heap_find(dev, 0));
+	driver_early_export = PTR_ERR_OR_ZERO(devm_rmem_heap_export(dev, 0, BIT(7)));
+	of_node_put(dev->of_node);
+	kfree(dev);
+	return 0;
+}
+subsys_initcall(driver_probe_early);
+
+/* A driver that probes before the heaps are registered is told to come again. */
+static void driver_too_early(struct kunit *test)
+{
+	struct device_node *np = of_find_node_by_path("/late-user");
+
+	of_node_put(np);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
+	KUNIT_EXPECT_EQ(test, driver_early_find, -EPROBE_DEFER);
+	KUNIT_EXPECT_EQ(test, driver_early_export, -EPROBE_DEFER);
+}
+
+#ifdef CONFIG_NET
+static struct socket *driver_events;
+
+/* Listens as udev does, from before the first heap on; the queue is longer than udev's. */
+static int __init driver_listen(void)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	int ret;
+
+	ret = sock_create_kern(&init_net, AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT,
+			       &driver_events);
+	if (ret)
+		return ret;
+	driver_events->sk->sk_rcvbuf = SZ_4M;
+	ret = kernel_bind(driver_events, (struct sockaddr_unsized *)&addr, sizeof(addr));
+	if (ret) {
+		sock_release(driver_events);
+		driver_events = NULL;
+	}
+	return ret;
+}
+subsys_initcall(driver_listen);
+
+/* The region that the next "change" in the queue is about; NULL if there is none left */
+static const struct rmem_heap *driver_next_change(struct kunit *test, char *buf)
+{
+	static const char change[] = "change@/devices/virtual/rmem_heap/";
+	const struct rmem_heap *heap;
+	int len;
+
+	KUNIT_ASSERT_NOT_NULL(test, driver_events);
+	for (;;) {
+		struct kvec vec = { .iov_base = buf, .iov_len = PAGE_SIZE - 1 };
+		struct msghdr msg = { };
+
+		len = kernel_recvmsg(driver_events, &msg, &vec, 1, vec.iov_len, MSG_DONTWAIT);
+		if (len == -ENOBUFS)
+			continue;
+		if (len < 0)
+			return NULL;
+		buf[len] = '\0';
+		if (strncmp(buf, change, strlen(change)))
+			continue;
+		list_for_each_entry(heap, &rmem_heaps, list)
+			if (!strcmp(buf + strlen(change), heap->name))
+				return heap;
+	}
+}
+
+/* How often a region has changed since the last call */
+static unsigned int driver_changes(struct kunit *test, const struct rmem_heap *heap)
+{
+	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	const struct rmem_heap *changed;
+	unsigned int n = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	while ((changed = driver_next_change(test, buf)))
+		n += changed == heap;
+	return n;
+}
+
+/* The region of every heap that the boot made has changed, and no region without one. */
+static void driver_boot_events(struct kunit *test)
+{
+	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	const struct rmem_heap *heap;
+	DECLARE_BITMAP(seen, 64) = { };
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	while ((heap = driver_next_change(test, buf))) {
+		const struct rmem_heap *other;
+
+		i = 0;
+		list_for_each_entry(other, &rmem_heaps, list) {
+			if (other == heap)
+				__set_bit(i, seen);
+			i++;
+		}
+	}
+
+	i = 0;
+	list_for_each_entry(heap, &rmem_heaps, list) {
+		KUNIT_ASSERT_LT(test, i, 64);
+		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, seen), !!heap->exported_by, "%s",
+				    heap->name);
+		i++;
+	}
+}
+#else
+static unsigned int driver_changes(struct kunit *test, const struct rmem_heap *heap)
+{
+	return 1;
+}
+#endif
+
+/**
+ * struct driver_race - a thread that uses a heap while its export goes on
+ * @intf: where the device node of the heap is seen to appear
+ * @heap: the heap
+ * @dmabuf: what the thread got
+ * @started: there is a thread
+ * @done: it is done
+ */
+struct driver_race {
+	struct class_interface intf;
+	struct rmem_heap *heap;
+	struct dma_buf *dmabuf;
+	bool started;
+	struct completion done;
+};
+
+static struct driver_race driver_race;
+
+static int driver_race_alloc(void *data)
+{
+	struct driver_race *race = data;
+
+	race->dmabuf = rmem_heap_alloc(race->heap, SZ_64K, O_RDWR);
+	complete(&race->done);
+	return 0;
+}
+
+static int driver_race_add(struct device *dev)
+{
+	struct driver_race *race = &driver_race;
+
+	if (strcmp(dev_name(dev), race->heap->name))
+		return 0;
+	race->started = !IS_ERR(kthread_run(driver_race_alloc, race, "rmem-heap-test"));
+	/* The export goes on only when the thread sleeps or is done. */
+	msleep(100);
+	return 0;
+}
+
+/* The class of heaps, which dma-heap keeps to itself: that of the device of any heap */
+static const struct class *driver_heap_class(const struct rmem_heap *any)
+{
+	struct kernfs_node *kn, *virtual = any->dev->kobj.parent->parent->sd;
+	const struct class *class = NULL;
+
+	kn = kernfs_walk_and_get(virtual, "dma_heap/system");
+	if (kn)
+		class = kobj_to_dev(kn->priv)->class;
+	kernfs_put(kn);
+	return class;
+}
+
+static const char *driver_text(struct kunit *test, struct rmem_heap *heap, const char *file)
+{
+	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	umode_t mode;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	return rmem_test_read(&heap->dev->kobj, file, buf, &mode) < 0 ? NULL : strim(buf);
+}
+
+/*
+ * The first export of a region by a driver: programs are told of it, sysfs shows the heap,
+ * and a program that opens the heap before the export is done waits for it.
+ */
+static void driver_first_export(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "late@1f400000");
+	struct device *dev = rmem_test_device(test, "/late-user");
+	void *group = devres_open_group(dev, NULL, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, group);
+	KUNIT_ASSERT_NULL_MSG(test, driver_text(test, heap, "used"), "only once in a boot");
+	driver_race = (struct driver_race) {
+		.heap = heap,
+		.done = COMPLETION_INITIALIZER(driver_race.done),
+		.intf = { .class = driver_heap_class(heap), .add_dev = driver_race_add },
+	};
+	KUNIT_ASSERT_NOT_NULL(test, driver_race.intf.class);
+	KUNIT_ASSERT_EQ(test, class_interface_register(&driver_race.intf), 0);
+	driver_changes(test, heap);
+
+	KUNIT_EXPECT_PTR_EQ(test, devm_rmem_heap_export(dev, 0, 0), heap);
+	devres_close_group(dev, group);
+	class_interface_unregister(&driver_race.intf);
+	KUNIT_ASSERT_TRUE(test, driver_race.started);
+	wait_for_completion(&driver_race.done);
+	KUNIT_EXPECT_FALSE_MSG(test, IS_ERR(driver_race.dmabuf), "%pe", driver_race.dmabuf);
+
+	KUNIT_EXPECT_EQ(test, driver_changes(test, heap), 1);
+	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "exported_by"), "driver of late-user");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "reason"), "-");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "mode"), "carveout");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "used"),
+			   IS_ERR(driver_race.dmabuf) ? "0" : "65536");
+	if (!IS_ERR(driver_race.dmabuf))
+		dma_buf_put(driver_race.dmabuf);
+	flush_delayed_fput();
+
+	/* When the driver goes, programs are told, too. */
+	devres_release_group(dev, group);
+	KUNIT_EXPECT_EQ(test, driver_changes(test, heap), 1);
+	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "exported_by"), "driver of late-user");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "reason"), "its driver is gone");
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
+}
+
+/**
+ * struct driver_guest - a driver that comes and goes
+ * @dev: its device
+ * @failed: how many exports failed
+ * @done: it is gone for good
+ */
+struct driver_guest {
+	struct device *dev;
+	unsigned int failed;
+	struct completion done;
+};
+
+static int driver_come_and_go(void *data)
+{
+	struct driver_guest *guest = data;
+	void *group;
+	int i;
+
+	for (i = 0; i < 20000; i++) {
+		group = devres_open_group(guest->dev, NULL, GFP_KERNEL);
+		if (!group || IS_ERR(devm_rmem_heap_export(guest->dev, 0, 0)))
+			guest->failed++;
+		devres_close_group(guest->dev, group);
+		devres_release_group(guest->dev, group);
+	}
+	complete(&guest->done);
+	return 0;
+}
+
+/* Two drivers come and go at the same time: when both are gone, the heap gives nothing. */
+static void driver_two_exporters(struct kunit *test)
+{
+	static struct driver_guest guests[2];
+	struct rmem_heap *heap = rmem_test_heap(test, "late@1f400000");
+	struct task_struct *task;
+	unsigned int i;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "two drivers need two processors");
+	guests[0].dev = rmem_test_device(test, "/late-user");
+	guests[1].dev = rmem_test_device(test, "/second-late-user");
+	for (i = 0; i < ARRAY_SIZE(guests); i++) {
+		init_completion(&guests[i].done);
+		task = kthread_run(driver_come_and_go, &guests[i], "rmem-heap-test");
+		KUNIT_EXPECT_FALSE(test, IS_ERR(task));
+		if (IS_ERR(task))
+			complete(&guests[i].done);
+	}
+	for (i = 0; i < ARRAY_SIZE(guests); i++) {
+		wait_for_completion(&guests[i].done);
+		KUNIT_EXPECT_EQ(test, guests[i].failed, 0);
+	}
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
+}
+
+/* A device that finds a heap before it has a driver can still get one. */
+static void driver_without_driver(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
+	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
+
+	rmem_test_unbind(test, dev);
+	KUNIT_EXPECT_PTR_EQ(test, rmem_heap_find(dev, 0), heap);
+	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->dev,
+						    "consumer:platform:sample-carveout"));
+	kunit_release_action(test, rmem_test_bind, dev);
+	KUNIT_EXPECT_NOT_NULL(test, dev->driver);
+}
+
+/* A device whose link cannot be made works without, and leaves alone what is in the way. */
+static void driver_without_link(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
+	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
+	const char *link = "consumer:platform:sample-carveout";
+	unsigned int i;
+
+	rmem_test_unbind(test, dev);
+	KUNIT_ASSERT_EQ(test, sysfs_create_link(&heap->dev->kobj, &heap->dev->kobj, link), 0);
+	/* Often: kmemleak takes an old pointer on some stack for a reference. */
+	for (i = 0; i < 10; i++) {
+		rmem_test_bind(dev);
+		KUNIT_EXPECT_NOT_NULL(test, dev->driver);
+		rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
+		device_release_driver(dev);
+		flush_delayed_fput();
+		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
+	}
+	sysfs_remove_link(&heap->dev->kobj, link);
+	kunit_release_action(test, rmem_test_bind, dev);
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
+}
+
+/* Neither finding a heap nor being refused one keeps a reference to a node. */
+static void driver_node_references(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, "/coherent-pool");
+	struct kref *device = &dev->of_node->kobj.kref;
+	struct kref *region = &rmem_test_heap(test, "coherent@11000000")->of_node->kobj.kref;
+	unsigned int device_refs = kref_read(device), region_refs = kref_read(region);
+
+	rmem_heap_find(dev, 0);
+	rmem_heap_find(dev, 1);
+	rmem_heap_find_by_name(dev, "pool");
+	devm_rmem_heap_export(dev, 0, BIT(7));
+	devm_rmem_heap_export_by_name(dev, "pool", BIT(7));
+	KUNIT_EXPECT_EQ(test, kref_read(device), device_refs);
+	KUNIT_EXPECT_EQ(test, kref_read(region), region_refs);
+}
+
+static struct kunit_case rmem_heap_driver_cases[] = {
+	KUNIT_CASE(driver_too_early),
+#ifdef CONFIG_NET
+	KUNIT_CASE(driver_boot_events),
+#endif
+	KUNIT_CASE(driver_first_export),
+	KUNIT_CASE_SLOW(driver_two_exporters),
+	KUNIT_CASE(driver_without_driver),
+	KUNIT_CASE(driver_without_link),
+	KUNIT_CASE(driver_node_references),
+	{}
+};
+
+static struct kunit_suite rmem_heap_driver_suite = {
+	.name = "rmem_heap_driver",
+	.test_cases = rmem_heap_driver_cases,
+};
+
+kunit_test_suite(rmem_heap_driver_suite);
+
+#ifdef CONFIG_FAULT_INJECTION
+/**
+ * struct driver_failing - a region that nobody has exported, and its device
+ * @dev: path of the device
+ * @heap: name of the region
+ * @flags: what the driver asks for
+ */
+struct driver_failing {
+	const char *dev;
+	const char *heap;
+	unsigned int flags;
+};
+
+static const struct driver_failing driver_failing[] = {
+	{ "/failing-user", "failing@1f500000", 0 },
+	{ "/failing-combined-user", "failing-combined@1f600000", RMEM_HEAP_WC },
+	{ "/failing-coherent-user", "failing-coherent@1f700000", 0 },
+	{ "/failing-restricted-user", "failing-restricted@1f800000", 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(driver_failing, driver_failing, heap);
+
+/*
+ * Whichever allocation of an export fails, the first time and when the heap exists: the heap
+ * gives nothing, and the region is assigned to nobody unless it has a heap. What leaks is
+ * found by kmemleak.
+ */
+static void driver_failing_export(struct kunit *test)
+{
+	const struct driver_failing *f = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, f->heap), *ret;
+	struct device *dev = rmem_test_device(test, f->dev);
+	unsigned int nth, times, failed = 0;
+	struct dma_buf *dmabuf;
+	bool injected;
+	void *group;
+
+	for (times = 0; times < 3; times++) {
+		for (nth = 1, injected = true; injected && nth < 500; nth++) {
+			group = devres_open_group(dev, NULL, GFP_KERNEL);
+			KUNIT_ASSERT_NOT_NULL(test, group);
+			current->fail_nth = nth;
+			ret = devm_rmem_heap_export(dev, 0, f->flags);
+			injected = !current->fail_nth;
+			current->fail_nth = 0;
+			devres_close_group(dev, group);
+
+			dmabuf = rmem_heap_alloc(heap, PAGE_SIZE, O_RDWR);
+			if (IS_ERR(ret)) {
+				failed++;
+				KUNIT_EXPECT_TRUE(test, injected);
+				KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENODEV);
+				if (!heap->exported_by) {
+					KUNIT_EXPECT_NULL(test, heap->dev->dma_mem);
+					KUNIT_EXPECT_FALSE(test, is_swiotlb_for_alloc(heap->dev));
+				}
+			} else {
+				KUNIT_EXPECT_PTR_EQ(test, ret, heap);
+				KUNIT_EXPECT_FALSE(test, IS_ERR(dmabuf));
+			}
+			if (!IS_ERR(dmabuf))
+				dma_buf_put(dmabuf);
+			flush_delayed_fput();
+			devres_release_group(dev, group);
+		}
+		KUNIT_EXPECT_LT(test, nth, 500);
+	}
+	/* Once at least each time: the name of who exports, and the end of the export */
+	KUNIT_EXPECT_GE(test, failed, 3);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, PAGE_SIZE, O_RDWR)), -ENODEV);
+}
+
+/* Whichever allocation fails while sysfs gets the folder of a region: nothing is lost. */
+static void driver_failing_folder(struct kunit *test)
+{
+	struct rmem_heap *model = rmem_test_heap(test, "late@1f400000");
+	struct rmem_heap heap = { .name = "failing-folder", .of_node = model->of_node };
+	unsigned int nth, failed = 0;
+	bool injected = true;
+	int ret;
+
+	for (nth = 1; injected && nth < 500; nth++) {
+		current->fail_nth = nth;
+		ret = rmem_heap_add_device(&heap);
+		injected = !current->fail_nth;
+		current->fail_nth = 0;
+		if (ret) {
+			failed++;
+			continue;
+		}
+		sysfs_remove_link(&heap.dev->kobj, "of_node");
+		device_unregister(heap.dev);
+	}
+	KUNIT_EXPECT_LT(test, nth, 500);
+	KUNIT_EXPECT_GT(test, failed, 3);
+}
+
+static struct kunit_case rmem_failing_export_cases[] = {
+	KUNIT_CASE(driver_failing_folder),
+	KUNIT_CASE_PARAM(driver_failing_export, driver_failing_gen_params),
+	{}
+};
+
+static struct kunit_suite rmem_failing_export_suite = {
+	.name = "rmem_failing_export",
+	.init = rmem_test_needs_injection,
+	.test_cases = rmem_failing_export_cases,
+};
+
+kunit_test_suite(rmem_failing_export_suite);
+#endif
