@@ -20,7 +20,7 @@
 #define RMEM_TEST_HEAP	"plain@16000000"
 
 /* Keeps the worker of a region from clearing anything, until the test ends at the latest */
-static void rmem_test_scrub_resume(void *data)
+void rmem_test_scrub_resume(void *data)
 {
 	struct rmem_heap *heap = data;
 
@@ -29,7 +29,7 @@ static void rmem_test_scrub_resume(void *data)
 	flush_delayed_work(&heap->carveout->scrub);
 }
 
-static void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
+void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
 {
 	flush_delayed_work(&heap->carveout->scrub);
 	disable_delayed_work_sync(&heap->carveout->scrub);
@@ -129,16 +129,8 @@ static void rmem_test_helps(struct kunit *test)
 	rmem_buffer_free(buf);
 }
 
-/*
- * A pool of its own over memory that a buffer holds: what happens to it harms nobody
- */
-struct rmem_test_private {
-	struct dma_buf *dmabuf;
-	struct reserved_mem rmem;
-	struct rmem_heap heap;
-};
-
-static struct rmem_test_private *rmem_test_private(struct kunit *test, u8 value)
+/* Makes a region of 4 MiB over memory that a buffer holds: the heap of it has no pool yet */
+struct rmem_test_private *rmem_test_private(struct kunit *test, u8 value)
 {
 	struct rmem_heap *model = rmem_test_heap(test, RMEM_TEST_HEAP);
 	struct rmem_test_private *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
