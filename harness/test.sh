@@ -45,7 +45,7 @@ make -s kernel TARGET=um DEBUG=1
 kunit_debug "KUnit, debug kernel" "$logs/test.dtb" "$suites" "$export_arg"
 kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" rmem_heap_regions
 kunit_debug "KUnit, debug kernel, two processors" "$logs/test.dtb" \
-	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
+	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export,rmem_heap_segments,rmem_heap_pages \
 	"ncpus=2 $export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug
