@@ -3,7 +3,9 @@
 # usage: reports.sh CONSOLE...    print what the kernel complained about on a console
 #
 # Exit status 1 if there is anything: warnings, bugs, sanitizers, lockdep, DMA debugging,
-# leaks, duplicate names in sysfs. Injected failures announce themselves and are none.
+# leaks, duplicate names in sysfs, a CMA area that is full; or DMA debugging, kmemleak or
+# lockdep having stopped, as nothing is checked from there on. Injected failures announce
+# themselves and are none.
 set -eu
 
 for console; do
@@ -14,5 +16,7 @@ done
 	-e 'WARNING:|BUG:|BUG at|KASAN|UBSAN|Oops|Kernel panic|general protection' \
 	-e 'INFO: (possible|task|rcu)|possible (circular|recursive)|suspicious RCU' \
 	-e 'DMA-API: .*(overlap|device driver|leak)|unreferenced object' \
+	-e 'dma-debug disabled|debugging out of memory|memleak disabled|leak detector disabled' \
+	-e 'turning off the locking|cma: .*alloc failed, req-size' \
 	-e 'kmemleak: [1-9][0-9]* new|cannot create duplicate filename|sleeping function' \
 	"$@"

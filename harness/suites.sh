@@ -6,8 +6,9 @@ logs=${logs:-$build/test}
 tree=$build/tree
 suites=rmem_heap_regions,rmem_heap_classify,rmem_heap_policy,rmem_heap_lookup
 suites+=,rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_cpu
-suites+=,rmem_heap_carveout,rmem_heap_export,rmem_failing_alloc,rmem_failing_map
-suites+=,rmem_heap_regions_sysfs,rmem_heap_driver,rmem_failing_export
+suites+=,rmem_heap_carveout,rmem_heap_export,rmem_heap_segments,rmem_heap_pages
+suites+=,rmem_heap_regions_sysfs,rmem_heap_driver
+suites+=,rmem_failing_alloc,rmem_failing_map,rmem_failing_pages,rmem_failing_export
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"
 
@@ -171,7 +172,10 @@ kunit_inside() {
 	sed '/^smp: Bringing up secondary/,/^smp: Brought up/d' "$log" >"$log.console"
 	verdict "no report, no leak" "$root/harness/reports.sh" "$log.console"
 	[ -n "${KERNEL:-}" ] ||
-		verdict "got to its end" grep -q '^kunit-init: looked for leaks' "$log"
+		verdict "leaks were looked for after every suite" leaks_sought "$2"
+}
+leaks_sought() { # SUITES
+	[ "$(grep -c '^kunit-init: looked for leaks of ' "$log")" = "$(tr , '\n' <<<"$1" | wc -l)" ]
 }
 
 kunit_qemu() { suite "$1" kunit_qemu_checked "${@:2}"; } # NAME KERNEL [high]

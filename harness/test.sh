@@ -50,7 +50,7 @@ kunit_debug "KUnit, debug kernel, hostile tree" "$logs/hostile.dtb" \
 kunit_debug "KUnit, debug kernel, 140 regions" "$logs/many140.dtb" \
 	rmem_heap_regions,rmem_heap_regions_sysfs "$accounting_arg"
 kunit_debug "KUnit, debug kernel, two processors" "$logs/test.dtb" \
-	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export \
+	rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_carveout,rmem_heap_export,rmem_heap_segments,rmem_heap_pages \
 	"ncpus=2 $export_arg"
 suite "make run, debug kernel" harness/run-tap.sh debug
 suite "selftest, debug kernel" selftest debug

@@ -55,6 +55,21 @@ static void hide_device_only(void)
 	fclose(f);
 }
 
+/* Has the kernel say on the console what is leaked, if it has kmemleak */
+static void look_for_leaks(void)
+{
+	int i, fd = open("/sys/kernel/debug/kmemleak", O_WRONLY);
+
+	if (fd < 0)
+		return;
+	/* Objects are taken for live ones for their first five seconds. */
+	sleep(6);
+	for (i = 0; i < 2; i++)
+		if (write(fd, "scan", 4) != 4)
+			printf("selftest: BUG: kmemleak does not scan\n");
+	close(fd);
+}
+
 int main(void)
 {
 	int status = 0, fd;
@@ -91,6 +106,7 @@ int main(void)
 		printf("selftest: signal %d\n", WTERMSIG(status));
 	else
 		printf("selftest: exit %d\n", WEXITSTATUS(status));
+	look_for_leaks();
 	fflush(stdout);
 	sync();
 	reboot(RB_POWER_OFF);

@@ -37,6 +37,7 @@ struct dmem_cgroup_region;
 struct iosys_map;
 struct reserved_mem;
 struct rmem_carveout;
+struct seq_file;
 struct sg_table;
 
 /* Buffers of carveouts are aligned up to the size of large entries in page tables. */
@@ -273,6 +274,7 @@ void rmem_heap_validate(const struct list_head *regions);
 struct rmem_buffer *rmem_heap_buffer_alloc(struct rmem_heap *heap, size_t len);
 void rmem_heap_buffer_free(struct rmem_buffer *buf);
 struct dma_buf *rmem_heap_buffer_export(struct rmem_heap *heap, size_t len, u32 fd_flags);
+void rmem_heap_account(const struct rmem_buffer *buf);
 void rmem_heap_stats(const struct rmem_heap *heap, struct rmem_stats *stats);
 
 /* rmem_heap_import.c */
@@ -295,6 +297,7 @@ void rmem_heap_vunmap(struct dma_buf *dmabuf, struct iosys_map *map);
 extern const struct rmem_pool_ops rmem_heap_carveout_ops;
 int rmem_heap_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece,
 			     bool killable);
+void rmem_heap_carveout_show(const struct rmem_heap *heap, struct seq_file *m);
 
 /* rmem_heap_pool.c */
 extern const struct rmem_pool_ops rmem_heap_cma_ops;

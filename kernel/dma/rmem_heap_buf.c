@@ -32,7 +32,13 @@ static void buf_uncharge(struct rmem_buffer *buf)
 		dmem_cgroup_uncharge(buf->charge, buf_charged_size(buf));
 }
 
-static void buf_account(const struct rmem_buffer *buf)
+/**
+ * rmem_heap_account() - count a buffer in the statistics of its heap
+ * @buf: the buffer
+ *
+ * Context: any.
+ */
+void rmem_heap_account(const struct rmem_buffer *buf)
 {
 	struct rmem_heap *heap = buf->heap;
 	unsigned long used = atomic_long_add_return(buf_charged_size(buf), &heap->used);
@@ -93,7 +99,7 @@ struct rmem_buffer *rmem_heap_buffer_alloc(struct rmem_heap *heap, size_t len)
 	ret = heap->ops->alloc(heap, buf);
 	if (ret)
 		goto err_uncharge;
-	buf_account(buf);
+	rmem_heap_account(buf);
 	return buf;
 
 err_uncharge:

@@ -377,31 +377,41 @@ static u64 carveout_available(const struct rmem_heap *heap)
 	return (u64)PFN_PHYS(c->nr_pages - READ_ONCE(c->nr_used));
 }
 
-static void carveout_show_extent(struct seq_file *m, const struct rmem_carveout *c,
-				 unsigned long from, unsigned long to, const char *what)
+/**
+ * rmem_heap_carveout_show() - print the pages of a carveout that are used or dirty
+ * @heap: the heap
+ * @m: gets lines with the name, offset, length, and "used" or "dirty"; pages without a line
+ *	are free and clear
+ *
+ * Context: any; reads the bitmaps without a lock.
+ */
+void rmem_heap_carveout_show(const struct rmem_heap *heap, struct seq_file *m)
 {
-	seq_printf(m, "%s\t%llu\t%llu\t%s\n", c->heap->region->name, (u64)PFN_PHYS(from),
-		   (u64)PFN_PHYS(to - from), what);
+	const struct rmem_carveout *c = heap->carveout;
+	unsigned long from, to, end;
+
+#define show(_from, _to, _what)								\
+	seq_printf(m, "%s\t%llu\t%llu\t%s\n", heap->region->name, (u64)PFN_PHYS(_from),	\
+		   (u64)PFN_PHYS((_to) - (_from)), _what)
+
+	for (from = 0; from < c->nr_pages; from = to) {
+		end = find_next_bit(c->used, c->nr_pages, from);
+		for_each_set_bitrange_from(from, to, c->dirty, end)
+			show(from, to, "dirty");
+		to = find_next_zero_bit(c->used, c->nr_pages, end);
+		if (end < to)
+			show(end, to, "used");
+	}
+#undef show
 }
 
-/* Lines with name, offset, length, and "used" or "dirty"; free pages without a line are clear */
 static int map_show(struct seq_file *m, void *unused)
 {
 	const struct rmem_carveout *c;
-	unsigned long from, to, end;
 
 	guard(mutex)(&carveouts_mutex);
-	list_for_each_entry(c, &carveouts, list) {
-		for (from = 0; from < c->nr_pages; from = end) {
-			end = find_next_bit(c->used, c->nr_pages, from);
-			for_each_set_bitrange_from(from, to, c->dirty, end)
-				carveout_show_extent(m, c, from, to, "dirty");
-			from = end;
-			end = find_next_zero_bit(c->used, c->nr_pages, from);
-			if (from < end)
-				carveout_show_extent(m, c, from, end, "used");
-		}
-	}
+	list_for_each_entry(c, &carveouts, list)
+		rmem_heap_carveout_show(c->heap, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(map);

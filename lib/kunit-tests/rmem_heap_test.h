@@ -40,6 +40,20 @@ struct rmem_test_held {
 };
 
 /**
+ * struct rmem_test_import - a buffer that a device has mapped
+ * @dmabuf: the buffer
+ * @attach: the attachment
+ * @sgt: the mapping
+ * @dir: its direction
+ */
+struct rmem_test_import {
+	struct dma_buf *dmabuf;
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+	enum dma_data_direction dir;
+};
+
+/**
  * struct rmem_test_made - a heap that a test makes, over memory that the test names
  * @rmem: its memory
  * @region: its region
@@ -78,6 +92,19 @@ void rmem_test_set_killed(bool killed);
 struct rmem_buffer *rmem_test_pool_try(struct rmem_heap *heap, size_t len);
 struct rmem_buffer *rmem_test_pool_alloc(struct kunit *test, struct rmem_heap *heap,
 					 size_t len);
+
+struct rmem_test_import *rmem_test_attach(struct kunit *test, struct dma_buf *dmabuf,
+					  struct device *dev);
+struct rmem_test_import *rmem_test_map(struct kunit *test, struct dma_buf *dmabuf,
+				       struct device *dev, enum dma_data_direction dir);
+void rmem_test_unmap(struct kunit *test, struct rmem_test_import *import);
+int rmem_test_attach_error(struct dma_buf *dmabuf, struct device *dev);
+void rmem_test_data(struct kunit *test, struct rmem_test_import *import);
+void rmem_test_is_direct(struct kunit *test, struct rmem_test_import *import);
+
+void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap);
+void rmem_test_scrub_resume(void *heap);
+struct rmem_test_made *rmem_test_private(struct kunit *test, u8 value);
 
 #define rmem_test_buf(dmabuf) ((struct rmem_buffer *)(dmabuf)->priv)
 

@@ -19,7 +19,7 @@
 #define RMEM_TEST_HEAP	"plain@16000000"
 
 /* Keeps the worker of a region from clearing anything, until the test ends at the latest */
-static void rmem_test_scrub_resume(void *data)
+void rmem_test_scrub_resume(void *data)
 {
 	struct rmem_heap *heap = data;
 
@@ -28,7 +28,7 @@ static void rmem_test_scrub_resume(void *data)
 	flush_work(&heap->carveout->scrub);
 }
 
-static void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
+void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
 {
 	flush_work(&heap->carveout->scrub);
 	disable_work_sync(&heap->carveout->scrub);
@@ -130,28 +130,26 @@ static void rmem_test_helps(struct kunit *test)
 	rmem_heap_buffer_free(buf);
 }
 
-/**
- * struct rmem_test_private - a carveout that a test makes inside a buffer of another one
- * @dmabuf: the buffer
- * @made: the carveout
- */
-struct rmem_test_private {
-	struct dma_buf *dmabuf;
-	struct rmem_test_made made;
-};
-
-static struct rmem_heap *rmem_test_private(struct kunit *test, u8 value)
+/* A carveout of 4 MiB inside a buffer of another carveout; its allocator is not made yet */
+struct rmem_test_made *rmem_test_private(struct kunit *test, u8 value)
 {
 	struct rmem_heap *model = rmem_test_heap(test, RMEM_TEST_HEAP);
-	struct rmem_test_private *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+	struct rmem_test_made *made = kunit_kzalloc(test, sizeof(*made), GFP_KERNEL);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, model, SZ_4M);
 
-	KUNIT_ASSERT_NOT_NULL(test, p);
-	p->dmabuf = rmem_test_alloc(test, model, SZ_4M);
-	rmem_test_fill_with(test, p->dmabuf, value);
-	rmem_test_make(&p->made, model->region, model->ops,
-		       rmem_test_buf(p->dmabuf)->extent.paddr, SZ_4M);
-	KUNIT_ASSERT_EQ(test, p->made.heap.ops->init(&p->made.heap), 0);
-	return &p->made.heap;
+	KUNIT_ASSERT_NOT_NULL(test, made);
+	rmem_test_fill_with(test, dmabuf, value);
+	rmem_test_make(made, model->region, model->ops, rmem_test_buf(dmabuf)->extent.paddr,
+		       SZ_4M);
+	return made;
+}
+
+static struct rmem_heap *rmem_test_private_heap(struct kunit *test, u8 value)
+{
+	struct rmem_heap *heap = &rmem_test_private(test, value)->heap;
+
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	return heap;
 }
 
 /* A carveout of any size at any address, whose memory is never accessed */
@@ -170,7 +168,7 @@ static struct rmem_heap *rmem_test_unreal(struct kunit *test, u64 base, u64 size
 /* The first buffer of a region does not show what the boot has left there */
 static void rmem_test_boot_contents(struct kunit *test)
 {
-	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
 	struct rmem_buffer *buf;
 
 	KUNIT_EXPECT_EQ(test, heap->memory, RMEM_LINEAR);
@@ -195,7 +193,7 @@ static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *
 static void rmem_test_scrub_fails(struct kunit *test)
 {
 	const bool *by_worker = test->param_value;
-	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
 	phys_addr_t base = heap->region->rmem->base;
 	const size_t piece = SZ_256K;
 	struct rmem_buffer *buf;
@@ -322,7 +320,7 @@ KUNIT_ARRAY_PARAM_DESC(rmem_test_waits, rmem_test_waits, name);
 static void rmem_test_wait(struct kunit *test)
 {
 	const struct rmem_test_wait *wait = test->param_value;
-	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
 	struct rmem_test_waiter w = { .heap = heap, .len = wait->len };
 	struct rmem_buffer *buf;
 
@@ -586,7 +584,7 @@ KUNIT_ARRAY_PARAM_DESC(rmem_test_choices, rmem_test_choices, name);
 static void rmem_test_choice(struct kunit *test)
 {
 	const struct rmem_test_choice *c = test->param_value;
-	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
 	phys_addr_t base = heap->region->rmem->base;
 	struct rmem_buffer *bufs[16], *buf;
 	unsigned int i;
@@ -672,7 +670,7 @@ static void rmem_test_after_pause(struct kunit *test)
 /* An allocation clears the dirty pages of its place, and no others */
 static void rmem_test_clears_dirty_only(struct kunit *test)
 {
-	struct rmem_heap *heap = rmem_test_private(test, 0xa5);
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
 	struct rmem_buffer *buf;
 
 	flush_work(&heap->carveout->scrub);

@@ -80,10 +80,10 @@ static int __init driver_listen(void)
 subsys_initcall(driver_listen);
 
 /* The region that the next "change" in the queue is about; NULL if there is none left */
-static const struct rmem_heap *driver_next_change(struct kunit *test, char *buf)
+static const struct rmem_region *driver_next_change(struct kunit *test, char *buf)
 {
 	static const char change[] = "change@/devices/virtual/rmem_heap/";
-	const struct rmem_heap *heap;
+	const struct rmem_region *region;
 	int len;
 
 	KUNIT_ASSERT_NOT_NULL(test, driver_events);
@@ -99,22 +99,22 @@ static const struct rmem_heap *driver_next_change(struct kunit *test, char *buf)
 		buf[len] = '\0';
 		if (strncmp(buf, change, strlen(change)))
 			continue;
-		list_for_each_entry(heap, &rmem_heaps, list)
-			if (!strcmp(buf + strlen(change), heap->name))
-				return heap;
+		list_for_each_entry(region, &rmem_regions, list)
+			if (!strcmp(buf + strlen(change), region->name))
+				return region;
 	}
 }
 
 /* How often a region has changed since the last call */
-static unsigned int driver_changes(struct kunit *test, const struct rmem_heap *heap)
+static unsigned int driver_changes(struct kunit *test, const struct rmem_region *region)
 {
 	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	const struct rmem_heap *changed;
+	const struct rmem_region *changed;
 	unsigned int n = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
 	while ((changed = driver_next_change(test, buf)))
-		n += changed == heap;
+		n += changed == region;
 	return n;
 }
 
@@ -122,141 +122,78 @@ static unsigned int driver_changes(struct kunit *test, const struct rmem_heap *h
 static void driver_boot_events(struct kunit *test)
 {
 	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	const struct rmem_heap *heap;
+	const struct rmem_region *region;
 	DECLARE_BITMAP(seen, 64) = { };
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
-	while ((heap = driver_next_change(test, buf))) {
-		const struct rmem_heap *other;
+	while ((region = driver_next_change(test, buf))) {
+		const struct rmem_region *other;
 
 		i = 0;
-		list_for_each_entry(other, &rmem_heaps, list) {
-			if (other == heap)
+		list_for_each_entry(other, &rmem_regions, list) {
+			if (other == region)
 				__set_bit(i, seen);
 			i++;
 		}
 	}
 
 	i = 0;
-	list_for_each_entry(heap, &rmem_heaps, list) {
+	list_for_each_entry(region, &rmem_regions, list) {
 		KUNIT_ASSERT_LT(test, i, 64);
-		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, seen), !!heap->exported_by, "%s",
-				    heap->name);
+		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, seen), !!region->region, "%s",
+				    region->name);
 		i++;
 	}
 }
 #else
-static unsigned int driver_changes(struct kunit *test, const struct rmem_heap *heap)
+static unsigned int driver_changes(struct kunit *test, const struct rmem_region *region)
 {
 	return 1;
 }
 #endif
 
-/**
- * struct driver_race - a thread that uses a heap while its export goes on
- * @intf: where the device node of the heap is seen to appear
- * @heap: the heap
- * @dmabuf: what the thread got
- * @started: there is a thread
- * @done: it is done
- */
-struct driver_race {
-	struct class_interface intf;
-	struct rmem_heap *heap;
-	struct dma_buf *dmabuf;
-	bool started;
-	struct completion done;
-};
-
-static struct driver_race driver_race;
-
-static int driver_race_alloc(void *data)
-{
-	struct driver_race *race = data;
-
-	race->dmabuf = rmem_heap_alloc(race->heap, SZ_64K, O_RDWR);
-	complete(&race->done);
-	return 0;
-}
-
-static int driver_race_add(struct device *dev)
-{
-	struct driver_race *race = &driver_race;
-
-	if (strcmp(dev_name(dev), race->heap->name))
-		return 0;
-	race->started = !IS_ERR(kthread_run(driver_race_alloc, race, "rmem-heap-test"));
-	/* The export goes on only when the thread sleeps or is done. */
-	msleep(100);
-	return 0;
-}
-
-/* The class of heaps, which dma-heap keeps to itself: that of the device of any heap */
-static const struct class *driver_heap_class(const struct rmem_heap *any)
-{
-	struct kernfs_node *kn, *virtual = any->dev->kobj.parent->parent->sd;
-	const struct class *class = NULL;
-
-	kn = kernfs_walk_and_get(virtual, "dma_heap/system");
-	if (kn)
-		class = kobj_to_dev(kn->priv)->class;
-	kernfs_put(kn);
-	return class;
-}
-
-static const char *driver_text(struct kunit *test, struct rmem_heap *heap, const char *file)
+static const char *driver_text(struct kunit *test, const struct rmem_region *region,
+			       const char *file)
 {
 	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	umode_t mode;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
-	return rmem_test_read(&heap->dev->kobj, file, buf, &mode) < 0 ? NULL : strim(buf);
+	return rmem_test_read(&region->dev->kobj, file, buf, &mode) < 0 ? NULL : strim(buf);
 }
 
-/*
- * The first export of a region by a driver: programs are told of it, sysfs shows the heap,
- * and a program that opens the heap before the export is done waits for it.
- */
+/* The first export of a region by a driver: programs are told of it, and sysfs shows the heap. */
 static void driver_first_export(struct kunit *test)
 {
-	struct rmem_heap *heap = rmem_test_heap(test, "late@1f400000");
+	struct rmem_region *region = rmem_test_region(test, "late@1f400000");
 	struct device *dev = rmem_test_device(test, "/late-user");
 	void *group = devres_open_group(dev, NULL, GFP_KERNEL);
+	struct dma_buf *dmabuf;
+	struct rmem_heap *heap;
 
 	KUNIT_ASSERT_NOT_NULL(test, group);
-	KUNIT_ASSERT_NULL_MSG(test, driver_text(test, heap, "used"), "only once in a boot");
-	driver_race = (struct driver_race) {
-		.heap = heap,
-		.done = COMPLETION_INITIALIZER(driver_race.done),
-		.intf = { .class = driver_heap_class(heap), .add_dev = driver_race_add },
-	};
-	KUNIT_ASSERT_NOT_NULL(test, driver_race.intf.class);
-	KUNIT_ASSERT_EQ(test, class_interface_register(&driver_race.intf), 0);
-	driver_changes(test, heap);
+	KUNIT_ASSERT_NULL_MSG(test, driver_text(test, region, "used"), "only once in a boot");
+	driver_changes(test, region);
 
-	KUNIT_EXPECT_PTR_EQ(test, devm_rmem_heap_export(dev, 0, 0), heap);
+	heap = devm_rmem_heap_export(dev, 0, 0);
 	devres_close_group(dev, group);
-	class_interface_unregister(&driver_race.intf);
-	KUNIT_ASSERT_TRUE(test, driver_race.started);
-	wait_for_completion(&driver_race.done);
-	KUNIT_EXPECT_FALSE_MSG(test, IS_ERR(driver_race.dmabuf), "%pe", driver_race.dmabuf);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(heap));
+	KUNIT_EXPECT_PTR_EQ(test, heap, region->heap);
+	dmabuf = rmem_test_alloc(test, heap, SZ_64K);
 
-	KUNIT_EXPECT_EQ(test, driver_changes(test, heap), 1);
-	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "exported_by"), "driver of late-user");
-	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "reason"), "-");
-	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "mode"), "carveout");
-	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "used"),
-			   IS_ERR(driver_race.dmabuf) ? "0" : "65536");
-	if (!IS_ERR(driver_race.dmabuf))
-		dma_buf_put(driver_race.dmabuf);
-	flush_delayed_fput();
+	KUNIT_EXPECT_GE(test, driver_changes(test, region), 1);
+	KUNIT_EXPECT_STREQ(test, driver_text(test, region, "exported_by"), "driver of late-user");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, region, "reason"), "-");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, region, "mode"), "carveout");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, region, "used"), "65536");
+	rmem_test_put(test, dmabuf);
 
 	/* When the driver goes, programs are told, too. */
 	devres_release_group(dev, group);
-	KUNIT_EXPECT_EQ(test, driver_changes(test, heap), 1);
-	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "exported_by"), "driver of late-user");
-	KUNIT_EXPECT_STREQ(test, driver_text(test, heap, "reason"), "its driver is gone");
+	KUNIT_EXPECT_EQ(test, driver_changes(test, region), 1);
+	KUNIT_EXPECT_STREQ(test, driver_text(test, region, "exported_by"), "driver of late-user");
+	KUNIT_EXPECT_STREQ(test, driver_text(test, region, "reason"), "its driver is gone");
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
 }
 
@@ -323,7 +260,7 @@ static void driver_without_driver(struct kunit *test)
 
 	rmem_test_unbind(test, dev);
 	KUNIT_EXPECT_PTR_EQ(test, rmem_heap_find(dev, 0), heap);
-	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->dev,
+	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(heap->region->dev,
 						    "consumer:platform:sample-carveout"));
 	kunit_release_action(test, rmem_test_bind, dev);
 	KUNIT_EXPECT_NOT_NULL(test, dev->driver);
@@ -338,7 +275,7 @@ static void driver_without_link(struct kunit *test)
 	unsigned int i;
 
 	rmem_test_unbind(test, dev);
-	KUNIT_ASSERT_EQ(test, sysfs_create_link(&heap->dev->kobj, &heap->dev->kobj, link), 0);
+	KUNIT_ASSERT_EQ(test, sysfs_create_link(&heap->region->dev->kobj, &heap->region->dev->kobj, link), 0);
 	/* Often: kmemleak takes an old pointer on some stack for a reference. */
 	for (i = 0; i < 10; i++) {
 		rmem_test_bind(dev);
@@ -346,11 +283,11 @@ static void driver_without_link(struct kunit *test)
 		rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
 		device_release_driver(dev);
 		flush_delayed_fput();
-		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
+		KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev, link));
 	}
-	sysfs_remove_link(&heap->dev->kobj, link);
+	sysfs_remove_link(&heap->region->dev->kobj, link);
 	kunit_release_action(test, rmem_test_bind, dev);
-	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->dev, link));
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev, link));
 }
 
 /* Neither finding a heap nor being refused one keeps a reference to a node. */
@@ -358,7 +295,7 @@ static void driver_node_references(struct kunit *test)
 {
 	struct device *dev = rmem_test_device(test, "/coherent-pool");
 	struct kref *device = &dev->of_node->kobj.kref;
-	struct kref *region = &rmem_test_heap(test, "coherent@11000000")->of_node->kobj.kref;
+	struct kref *region = &rmem_test_region(test, "coherent@11000000")->of_node->kobj.kref;
 	unsigned int device_refs = kref_read(device), region_refs = kref_read(region);
 
 	rmem_heap_find(dev, 0);
@@ -420,7 +357,8 @@ KUNIT_ARRAY_PARAM_DESC(driver_failing, driver_failing, heap);
 static void driver_failing_export(struct kunit *test)
 {
 	const struct driver_failing *f = test->param_value;
-	struct rmem_heap *heap = rmem_test_heap(test, f->heap), *ret;
+	struct rmem_region *region = rmem_test_region(test, f->heap);
+	struct rmem_heap *ret;
 	struct device *dev = rmem_test_device(test, f->dev);
 	unsigned int nth, times, failed = 0;
 	struct dma_buf *dmabuf;
@@ -437,17 +375,19 @@ static void driver_failing_export(struct kunit *test)
 			current->fail_nth = 0;
 			devres_close_group(dev, group);
 
-			dmabuf = rmem_heap_alloc(heap, PAGE_SIZE, O_RDWR);
+			dmabuf = ERR_PTR(-ENODEV);
+			if (region->heap)
+				dmabuf = rmem_heap_alloc(region->heap, PAGE_SIZE, O_RDWR);
 			if (IS_ERR(ret)) {
 				failed++;
 				KUNIT_EXPECT_TRUE(test, injected);
 				KUNIT_EXPECT_EQ(test, PTR_ERR(dmabuf), -ENODEV);
-				if (!heap->exported_by) {
-					KUNIT_EXPECT_NULL(test, heap->dev->dma_mem);
-					KUNIT_EXPECT_FALSE(test, is_swiotlb_for_alloc(heap->dev));
+				if (!region->heap) {
+					KUNIT_EXPECT_NULL(test, region->dev->dma_mem);
+					KUNIT_EXPECT_FALSE(test, is_swiotlb_for_alloc(region->dev));
 				}
 			} else {
-				KUNIT_EXPECT_PTR_EQ(test, ret, heap);
+				KUNIT_EXPECT_PTR_EQ(test, ret, region->heap);
 				KUNIT_EXPECT_FALSE(test, IS_ERR(dmabuf));
 			}
 			if (!IS_ERR(dmabuf))
@@ -457,31 +397,34 @@ static void driver_failing_export(struct kunit *test)
 		}
 		KUNIT_EXPECT_LT(test, nth, 500);
 	}
+	KUNIT_ASSERT_NOT_NULL(test, region->heap);
 	/* Once at least each time: the name of who exports, and the end of the export */
 	KUNIT_EXPECT_GE(test, failed, 3);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, PAGE_SIZE, O_RDWR)), -ENODEV);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(region->heap, PAGE_SIZE, O_RDWR)), -ENODEV);
 }
 
 /* Whichever allocation fails while sysfs gets the folder of a region: nothing is lost. */
 static void driver_failing_folder(struct kunit *test)
 {
-	struct rmem_heap *model = rmem_test_heap(test, "late@1f400000");
-	struct rmem_heap heap = { .name = "failing-folder", .of_node = model->of_node };
+	struct rmem_region region = {
+		.name = "failing-folder",
+		.of_node = rmem_test_region(test, "late@1f400000")->of_node,
+	};
 	unsigned int nth, failed = 0;
 	bool injected = true;
 	int ret;
 
 	for (nth = 1; injected && nth < 500; nth++) {
 		current->fail_nth = nth;
-		ret = rmem_heap_add_device(&heap);
+		ret = rmem_heap_add_device(&region);
 		injected = !current->fail_nth;
 		current->fail_nth = 0;
 		if (ret) {
 			failed++;
 			continue;
 		}
-		sysfs_remove_link(&heap.dev->kobj, "of_node");
-		device_unregister(heap.dev);
+		sysfs_remove_link(&region.dev->kobj, "of_node");
+		device_unregister(region.dev);
 	}
 	KUNIT_EXPECT_LT(test, nth, 500);
 	KUNIT_EXPECT_GT(test, failed, 3);

@@ -21,20 +21,6 @@
 
 #include "rmem_heap_test.h"
 
-/**
- * struct rmem_test_import - a buffer that a device has mapped
- * @dmabuf: the buffer
- * @attach: the attachment
- * @sgt: the mapping
- * @dir: its direction
- */
-struct rmem_test_import {
-	struct dma_buf *dmabuf;
-	struct dma_buf_attachment *attach;
-	struct sg_table *sgt;
-	enum dma_data_direction dir;
-};
-
 static void rmem_test_unmap_action(void *data)
 {
 	struct rmem_test_import *import = data;
@@ -49,8 +35,8 @@ static void rmem_test_detach_action(void *data)
 	dma_buf_detach(import->dmabuf, import->attach);
 }
 
-static struct rmem_test_import *rmem_test_attach(struct kunit *test, struct dma_buf *dmabuf,
-						 struct device *dev)
+struct rmem_test_import *rmem_test_attach(struct kunit *test, struct dma_buf *dmabuf,
+					  struct device *dev)
 {
 	struct rmem_test_import *import = kunit_kzalloc(test, sizeof(*import), GFP_KERNEL);
 
@@ -64,8 +50,8 @@ static struct rmem_test_import *rmem_test_attach(struct kunit *test, struct dma_
 	return import;
 }
 
-static struct rmem_test_import *rmem_test_map(struct kunit *test, struct dma_buf *dmabuf,
-					      struct device *dev, enum dma_data_direction dir)
+struct rmem_test_import *rmem_test_map(struct kunit *test, struct dma_buf *dmabuf,
+				       struct device *dev, enum dma_data_direction dir)
 {
 	struct rmem_test_import *import = rmem_test_attach(test, dmabuf, dev);
 
@@ -78,14 +64,14 @@ static struct rmem_test_import *rmem_test_map(struct kunit *test, struct dma_buf
 	return import;
 }
 
-static void rmem_test_unmap(struct kunit *test, struct rmem_test_import *import)
+void rmem_test_unmap(struct kunit *test, struct rmem_test_import *import)
 {
 	kunit_release_action(test, rmem_test_unmap_action, import);
 	kunit_release_action(test, rmem_test_detach_action, import);
 }
 
 /* Attaching must fail; a success is undone */
-static int rmem_test_attach_error(struct dma_buf *dmabuf, struct device *dev)
+int rmem_test_attach_error(struct dma_buf *dmabuf, struct device *dev)
 {
 	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
 
@@ -143,7 +129,7 @@ static size_t rmem_test_cpu(struct kunit *test, struct dma_buf *dmabuf, u32 seed
 }
 
 /* Data is right in both directions, during the mapping and after it */
-static void rmem_test_data(struct kunit *test, struct rmem_test_import *import)
+void rmem_test_data(struct kunit *test, struct rmem_test_import *import)
 {
 	struct dma_buf *dmabuf = import->dmabuf;
 
@@ -157,7 +143,7 @@ static void rmem_test_data(struct kunit *test, struct rmem_test_import *import)
 }
 
 /* The mapping is the memory itself, all of it and in order */
-static void rmem_test_is_direct(struct kunit *test, struct rmem_test_import *import)
+void rmem_test_is_direct(struct kunit *test, struct rmem_test_import *import)
 {
 	const struct rmem_buffer *buf = rmem_test_buf(import->dmabuf);
 	struct scatterlist *sg;

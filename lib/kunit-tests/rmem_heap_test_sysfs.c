@@ -22,12 +22,12 @@
 /* The text of a file without its newline; "" and a failure if it cannot be read */
 static const char *sysfs_text(struct kunit *test, const char *file)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	umode_t mode;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
-	KUNIT_EXPECT_GT_MSG(test, rmem_test_read(&heap->dev->kobj, file, buf, &mode), 0, "%s",
+	KUNIT_EXPECT_GT_MSG(test, rmem_test_read(&region->dev->kobj, file, buf, &mode), 0, "%s",
 			    file);
 	return strim(buf);
 }
@@ -42,54 +42,55 @@ static u64 sysfs_number(struct kunit *test, const char *file)
 
 static bool sysfs_has_file(struct kunit *test, const char *file)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	umode_t mode;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
-	return rmem_test_read(&heap->dev->kobj, file, buf, &mode) != -ENOENT;
+	return rmem_test_read(&region->dev->kobj, file, buf, &mode) != -ENOENT;
 }
 
 /* Regions of one name have one folder, and it is the first one's. */
-static bool sysfs_has_no_folder(const struct rmem_heap *heap)
+static bool sysfs_has_no_folder(const struct rmem_region *region)
 {
-	return !heap->dev;
+	return !region->dev;
 }
 
 /* Only root reads the physical address of a region, and nobody writes to any file of it. */
 static void sysfs_rights(struct kunit *test)
 {
 	static const char * const files[] = {
-		"base", "mode", "size", "exported_by", "reason", "used", "peak", "buffers",
-		"largest_free", "available", "alignment", "max_buffer", "cpu_access",
+		"base", "mode", "size", "exported_by", "reason", "allocator", "used", "peak",
+		"buffers", "available", "alignment", "max_buffer", "cpu_access",
+		"largest_free", "dirty", "lost",
 	};
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	unsigned int i;
 	umode_t mode;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
-	if (sysfs_has_no_folder(heap))
+	if (sysfs_has_no_folder(region))
 		return;
 
 	for (i = 0; i < ARRAY_SIZE(files); i++)
-		if (rmem_test_read(&heap->dev->kobj, files[i], buf, &mode) != -ENOENT)
+		if (rmem_test_read(&region->dev->kobj, files[i], buf, &mode) != -ENOENT)
 			KUNIT_EXPECT_EQ_MSG(test, mode, i ? 0444 : 0400, "%s", files[i]);
 }
 
 /* The files of every region say what test,expect says. */
 static void sysfs_region(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 	const char *kind = "", *exported_by = "", *reason = "-";
 
-	rmem_test_needs_pool(test, heap->of_node);
-	if (sysfs_has_no_folder(heap))
+	rmem_test_needs_pool(test, region->of_node);
+	if (sysfs_has_no_folder(region))
 		return;
 
-	of_property_read_string_index(heap->of_node, "test,expect", 0, &kind);
-	of_property_read_string_index(heap->of_node, "test,expect", 1, &exported_by);
-	of_property_read_string_index(heap->of_node, "test,expect", 2, &reason);
+	of_property_read_string_index(region->of_node, "test,expect", 0, &kind);
+	of_property_read_string_index(region->of_node, "test,expect", 1, &exported_by);
+	of_property_read_string_index(region->of_node, "test,expect", 2, &reason);
 	KUNIT_EXPECT_STREQ(test, sysfs_text(test, "mode"), kind);
 	KUNIT_EXPECT_STREQ(test, sysfs_text(test, "exported_by"), exported_by);
 	if (!strcmp(reason, "-"))
@@ -97,26 +98,26 @@ static void sysfs_region(struct kunit *test)
 	else
 		KUNIT_EXPECT_NOT_NULL(test, strstr(sysfs_text(test, "reason"), reason));
 
-	KUNIT_EXPECT_EQ(test, sysfs_number(test, "size"), heap->rmem ? heap->rmem->size : 0);
-	if (heap->rmem)
-		KUNIT_EXPECT_EQ(test, sysfs_number(test, "base"), heap->rmem->base);
+	KUNIT_EXPECT_EQ(test, sysfs_number(test, "size"), region->rmem ? region->rmem->size : 0);
+	if (region->rmem)
+		KUNIT_EXPECT_EQ(test, sysfs_number(test, "base"), region->rmem->base);
 }
 
-/* A region without a heap has no files about a heap; only a carveout tells its largest block. */
+/* A region without a heap has no files about a heap; three files are for carveouts only. */
 static void sysfs_files_of_heap(struct kunit *test)
 {
 	static const char * const files[] = {
-		"largest_free", "used", "peak", "buffers", "available", "alignment",
-		"max_buffer", "cpu_access",
+		"largest_free", "dirty", "lost", "allocator", "used", "peak", "buffers",
+		"available", "alignment", "max_buffer", "cpu_access",
 	};
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 	unsigned int i;
 
-	if (sysfs_has_no_folder(heap))
+	if (sysfs_has_no_folder(region))
 		return;
 
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		bool has = heap->exported_by && (i || heap->mode == RMEM_HEAP_CARVEOUT);
+		bool has = region->heap && (i > 2 || region->mode == RMEM_HEAP_CARVEOUT);
 
 		KUNIT_EXPECT_EQ_MSG(test, sysfs_has_file(test, files[i]), has, "%s", files[i]);
 	}
@@ -125,11 +126,12 @@ static void sysfs_files_of_heap(struct kunit *test)
 /* The files of a heap count what its buffers take and give back. */
 static void sysfs_usage(struct kunit *test)
 {
-	struct rmem_heap *heap = (struct rmem_heap *)test->param_value;
+	const struct rmem_region *region = test->param_value;
+	struct rmem_heap *heap = region->heap;
 	u64 used, buffers, available;
 	struct dma_buf *first, *second;
 
-	if (!heap->exported_by)
+	if (!heap)
 		return;
 
 	used = sysfs_number(test, "used");
@@ -153,33 +155,29 @@ static void sysfs_usage(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sysfs_number(test, "buffers"), buffers);
 }
 
-/*
- * What a carveout has freed is dirty, and not lost; when it is cleared, it is one block
- * beside the buffers that there are.
- */
+/* Memory that a carveout has freed is dirty and not lost, and all of it is one free block. */
 static void sysfs_carveout(struct kunit *test)
 {
-	struct rmem_heap *heap = (struct rmem_heap *)test->param_value;
-	u64 size, free;
+	const struct rmem_region *region = test->param_value;
+	struct rmem_heap *heap = region->heap;
 	unsigned int tries;
+	u64 size, dirty;
 
-	if (!heap->exported_by || heap->mode != RMEM_HEAP_CARVEOUT || sysfs_number(test, "used"))
+	if (!heap || region->mode != RMEM_HEAP_CARVEOUT || sysfs_number(test, "used"))
 		return;
 
-	size = heap->rmem->size;
+	size = region->rmem->size;
 	rmem_test_put(test, rmem_test_alloc(test, heap, size));
-	/* The worker may have begun with a lot of dirty memory. */
-	if (sysfs_has_file(test, "dirty") && !sysfs_number(test, "largest_free")) {
-		KUNIT_EXPECT_EQ(test, sysfs_number(test, "dirty"), size);
-		KUNIT_EXPECT_EQ(test, sysfs_number(test, "lost"), 0);
-	}
-	for (tries = 0; tries < 500; tries++) {
-		free = sysfs_number(test, "largest_free");
-		if (free == size)
-			break;
+	dirty = sysfs_number(test, "dirty");
+	/* The worker may have cleared some of it. */
+	KUNIT_EXPECT_LE(test, dirty, size);
+	if (heap->memory != RMEM_DEVICE_ONLY)
+		KUNIT_EXPECT_GT(test, dirty, 0);
+	KUNIT_EXPECT_EQ(test, sysfs_number(test, "lost"), 0);
+	KUNIT_EXPECT_EQ(test, sysfs_number(test, "largest_free"), size);
+	for (tries = 0; tries < 500 && sysfs_number(test, "dirty"); tries++)
 		msleep(20);
-	}
-	KUNIT_EXPECT_EQ(test, free, size);
+	KUNIT_EXPECT_EQ(test, sysfs_number(test, "dirty"), 0);
 	rmem_test_alloc(test, heap, size - PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, sysfs_number(test, "largest_free"), PAGE_SIZE);
 }
@@ -190,11 +188,12 @@ static void sysfs_carveout(struct kunit *test)
  */
 static void sysfs_limits(struct kunit *test)
 {
-	struct rmem_heap *heap = (struct rmem_heap *)test->param_value;
+	const struct rmem_region *region = test->param_value;
+	struct rmem_heap *heap = region->heap;
 	struct dma_buf *dmabuf;
 	u64 max, alignment;
 
-	if (!heap->exported_by || sysfs_number(test, "used"))
+	if (!heap || sysfs_number(test, "used"))
 		return;
 
 	max = sysfs_number(test, "max_buffer");
@@ -202,7 +201,7 @@ static void sysfs_limits(struct kunit *test)
 	KUNIT_EXPECT_GE(test, alignment, PAGE_SIZE);
 	dmabuf = rmem_test_alloc(test, heap, max);
 	/* A carveout goes without where the alignment would cost the buffer its place. */
-	if (heap->mode != RMEM_HEAP_CARVEOUT)
+	if (region->mode != RMEM_HEAP_CARVEOUT)
 		KUNIT_EXPECT_EQ(test, rmem_test_buf(dmabuf)->extents[0].paddr &
 				      (min(max, alignment) - 1), 0);
 	rmem_test_put(test, dmabuf);
@@ -212,21 +211,22 @@ static void sysfs_limits(struct kunit *test)
 /* The kernel maps the buffers of a heap as cpu_access says. */
 static void sysfs_cpu_access(struct kunit *test)
 {
-	struct rmem_heap *heap = (struct rmem_heap *)test->param_value;
-	bool no_map = of_property_read_bool(heap->of_node, "no-map");
+	const struct rmem_region *region = test->param_value;
+	struct rmem_heap *heap = region->heap;
+	bool no_map = of_property_read_bool(region->of_node, "no-map");
 	const char *want = "cached";
 	struct dma_buf *dmabuf;
 	struct iosys_map map;
 	int ret;
 
-	if (!heap->exported_by)
+	if (!heap)
 		return;
 
 	dmabuf = rmem_test_alloc(test, heap, PAGE_SIZE);
 	ret = dma_buf_vmap_unlocked(dmabuf, &map);
 	if (ret)
 		want = "none";
-	else if (heap->mode == RMEM_HEAP_COHERENT || no_map)
+	else if (region->mode == RMEM_HEAP_COHERENT || no_map)
 		want = "write-combined";
 	KUNIT_EXPECT_STREQ(test, sysfs_text(test, "cpu_access"), want);
 	if (!ret)
@@ -236,12 +236,12 @@ static void sysfs_cpu_access(struct kunit *test)
 /* The device that a region is assigned to reaches every address. */
 static void sysfs_mask(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
+	const struct rmem_region *region = test->param_value;
 
-	if (sysfs_has_no_folder(heap))
+	if (sysfs_has_no_folder(region))
 		return;
-	KUNIT_EXPECT_EQ(test, dma_get_mask(heap->dev), DMA_BIT_MASK(64));
-	KUNIT_EXPECT_EQ(test, heap->dev->coherent_dma_mask, DMA_BIT_MASK(64));
+	KUNIT_EXPECT_EQ(test, dma_get_mask(region->dev), DMA_BIT_MASK(64));
+	KUNIT_EXPECT_EQ(test, region->dev->coherent_dma_mask, DMA_BIT_MASK(64));
 }
 
 /* The parameter shows all lists of names, joined by ':'. */
@@ -272,8 +272,8 @@ static void sysfs_parameter(struct kunit *test)
 /* Control groups limit every heap but those of CMA areas, if memory is to be accounted. */
 static void sysfs_control_groups(struct kunit *test)
 {
-	const struct rmem_heap *heap = test->param_value;
-	bool want = mem_accounting && heap->exported_by && heap->mode != RMEM_HEAP_CMA;
+	const struct rmem_region *region = test->param_value;
+	bool want = mem_accounting && region->heap && region->mode != RMEM_HEAP_CMA;
 	const struct cftype *file = dmem_cgrp_subsys.dfl_cftypes;
 	char line[sizeof("rmem/ ") + NAME_MAX + 20];
 	struct seq_file seq = { .size = SZ_16K };
@@ -285,10 +285,10 @@ static void sysfs_control_groups(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, file->seq_show(&seq, NULL), 0);
 	KUNIT_ASSERT_FALSE(test, seq_has_overflowed(&seq));
 
-	snprintf(line, sizeof(line), "rmem/%s ", heap->name);
+	snprintf(line, sizeof(line), "rmem/%s ", region->name);
 	KUNIT_EXPECT_EQ(test, !!strstr(seq.buf, line), want);
-	snprintf(line, sizeof(line), "rmem/%s %llu\n", heap->name,
-		 heap->rmem ? (u64)heap->rmem->size : 0);
+	snprintf(line, sizeof(line), "rmem/%s %llu\n", region->name,
+		 region->rmem ? (u64)region->rmem->size : 0);
 	KUNIT_EXPECT_EQ(test, !!strstr(seq.buf, line), want);
 }
 #endif

@@ -1738,6 +1738,21 @@ static void run_tool(void)
 	printf("\n");
 }
 
+/* Has the kernel say on the console what is leaked, if it has kmemleak */
+static void look_for_leaks(void)
+{
+	int i, fd = open("/sys/kernel/debug/kmemleak", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* Objects are taken for live ones for their first five seconds. */
+	sleep(6);
+	for (i = 0; i < 2; i++)
+		if (write(fd, "scan", 4) != 4)
+			printf("rmem-heap-check: BUG: kmemleak does not scan\n");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	bool init = getpid() == 1;
@@ -1767,6 +1782,8 @@ int main(int argc, char **argv)
 		if (init)
 			run_tool();
 		ret = run(only);
+		if (init)
+			look_for_leaks();
 		printf("rmem-heap-check: %u passed, %u failed\n", nr_passed,
 		       nr_failures + (ret == 2));
 	}

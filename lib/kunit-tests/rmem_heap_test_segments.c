@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How the exporter cuts a buffer into segments for an importer, and who may write to a
+ * buffer. On the regions and devices of rmem_heap_test.dts.
+ */
+
+#include <linux/completion.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/iosys-map.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/scatterlist.h>
+#include <linux/sizes.h>
+#include <linux/string.h>
+#include <linux/swiotlb.h>
+#include <linux/vmalloc.h>
+
+#include "rmem_heap_test.h"
+
+#ifdef CONFIG_DMA_RESTRICTED_POOL
+/* The extents of a buffer, and the pages of other buffers between them */
+#define RMEM_TEST_APART	16
+
+static const char * const rmem_test_apart_devs[] = {
+	"/free", "/free-noncoherent", "/odd-coherent", "/bouncing",
+};
+
+static void rmem_test_dev_desc(const char * const *dev, char *desc)
+{
+	strscpy(desc, *dev + 1, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_apart_devs, rmem_test_apart_devs, rmem_test_dev_desc);
+
+/*
+ * Extents that do not touch stay segments of their own, even for an importer that takes
+ * segments of any length: the pages between the extents belong to other buffers.
+ */
+static void rmem_test_apart(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, *(const char * const *)test->param_value);
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted-odd@13010000");
+	unsigned int i, n = heap->region->rmem->size >> PAGE_SHIFT;
+	size_t max = dma_get_max_seg_size(dev);
+	struct rmem_test_import *import;
+	struct dma_buf **bufs, *dmabuf;
+	const struct rmem_buffer *buf;
+
+	bufs = kunit_kcalloc(test, n, sizeof(*bufs), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bufs);
+	for (i = 0; i < n; i++) {
+		bufs[i] = rmem_test_alloc(test, heap, PAGE_SIZE);
+		memset(rmem_test_mem(rmem_test_buf(bufs[i])->extents[0].paddr), 0xa5, PAGE_SIZE);
+	}
+	for (i = 0; i < n; i++) {
+		if (rmem_test_buf(bufs[i])->extents[0].paddr & PAGE_SIZE) {
+			rmem_test_put(test, bufs[i]);
+			bufs[i] = NULL;
+		}
+	}
+	dmabuf = rmem_test_alloc(test, heap, RMEM_TEST_APART * PAGE_SIZE);
+	buf = rmem_test_buf(dmabuf);
+	KUNIT_ASSERT_EQ(test, buf->nr, RMEM_TEST_APART);
+
+	dma_set_max_seg_size(dev, UINT_MAX);
+	import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, import->sgt->nents, RMEM_TEST_APART);
+	if (!is_swiotlb_force_bounce(dev) || dev->dma_io_tlb_mem == heap->region->rmem->priv)
+		rmem_test_is_direct(test, import);
+	rmem_test_data(test, import);
+	dma_set_max_seg_size(dev, max);
+
+	for (i = 0; i < n; i++)
+		if (bufs[i])
+			KUNIT_ASSERT_NULL(test, memchr_inv(rmem_test_mem(rmem_test_buf(bufs[i])
+					  ->extents[0].paddr), 0xa5, PAGE_SIZE));
+}
+
+/*
+ * A segment is never longer than swiotlb bounces in one piece, even for an importer that
+ * takes longer ones: otherwise the mapping fails.
+ */
+static void rmem_test_longest_bounced(struct kunit *test)
+{
+	static const char * const heaps[] = {
+		"cma@10000000", "carveout@15000000", "restricted@12000000",
+	};
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	size_t max = dma_get_max_seg_size(dev);
+	struct rmem_test_import *import;
+	struct dma_buf *dmabuf;
+	unsigned int i;
+
+	dma_set_max_seg_size(dev, UINT_MAX);
+	KUNIT_ASSERT_LT(test, dma_max_mapping_size(dev), SZ_1M);
+	for (i = 0; i < ARRAY_SIZE(heaps); i++) {
+		dmabuf = rmem_test_alloc(test, rmem_test_heap(test, heaps[i]), SZ_1M);
+		import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+		rmem_test_data(test, import);
+		rmem_test_put(test, dmabuf);
+	}
+	dma_set_max_seg_size(dev, max);
+}
+
+/* A device that reaches only a part of its bounce pool is refused: its slots may lie beyond */
+static void rmem_test_pool_in_part(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 SZ_64K);
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	const struct io_tlb_pool *pool = &dev->dma_io_tlb_mem->defpool;
+	u64 limit = dev->bus_dma_limit;
+	int all, part, page, none;
+
+	dev->bus_dma_limit = pool->end - 1;
+	all = rmem_test_attach_error(dmabuf, dev);
+	dev->bus_dma_limit = pool->end - PAGE_SIZE - 1;
+	page = rmem_test_attach_error(dmabuf, dev);
+	dev->bus_dma_limit = pool->start + SZ_1M - 1;
+	part = rmem_test_attach_error(dmabuf, dev);
+	dev->bus_dma_limit = pool->start - 1;
+	none = rmem_test_attach_error(dmabuf, dev);
+	dev->bus_dma_limit = limit;
+
+	KUNIT_EXPECT_EQ(test, all, 0);
+	KUNIT_EXPECT_EQ(test, page, -EBUSY);
+	KUNIT_EXPECT_EQ(test, part, -EBUSY);
+	KUNIT_EXPECT_EQ(test, none, -EBUSY);
+}
+#endif
+
+/*
+ * DMA debugging counts seven mappings of a cache line and warns about the next one, unless
+ * the exporter says that importers share cache lines on purpose.
+ */
+static void rmem_test_many_importers(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 PAGE_SIZE);
+	struct device *dev = rmem_test_device(test, "/free-noncoherent");
+	struct rmem_test_import *import = NULL;
+	unsigned int i;
+
+	for (i = 0; i < 12; i++)
+		import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	rmem_test_data(test, import);
+}
+
+/**
+ * struct rmem_test_access - a CPU access by another task
+ * @dmabuf: the buffer
+ * @begin: the access begins, else it ends
+ * @runs: the task has been started
+ * @done: the call has returned
+ */
+struct rmem_test_access {
+	struct dma_buf *dmabuf;
+	bool begin;
+	struct completion runs;
+	struct completion done;
+};
+
+static int rmem_test_access_thread(void *data)
+{
+	struct rmem_test_access *a = data;
+	int ret;
+
+	complete(&a->runs);
+	ret = a->begin ? dma_buf_begin_cpu_access(a->dmabuf, DMA_BIDIRECTIONAL) :
+			 dma_buf_end_cpu_access(a->dmabuf, DMA_BIDIRECTIONAL);
+	complete(&a->done);
+	return ret;
+}
+
+/* A CPU access waits for the lock of the buffer: an importer may be attaching just now */
+static void rmem_test_access_waits(struct kunit *test)
+{
+	struct rmem_test_access a = {
+		.dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"), SZ_64K),
+	};
+	struct task_struct *thread;
+	unsigned int i;
+	bool early;
+
+	for (i = 0; i < 2; i++) {
+		a.begin = !i;
+		init_completion(&a.runs);
+		init_completion(&a.done);
+		thread = kthread_create(rmem_test_access_thread, &a, "rmem_test");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+		get_task_struct(thread);
+
+		dma_resv_lock(a.dmabuf->resv, NULL);
+		wake_up_process(thread);
+		wait_for_completion(&a.runs);
+		early = wait_for_completion_timeout(&a.done, HZ / 10);
+		dma_resv_unlock(a.dmabuf->resv);
+
+		KUNIT_EXPECT_FALSE(test, early);
+		KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
+	}
+}
+
+static const char * const rmem_test_cpu_heaps[] = {
+	"cma@10000000", "coherent@11000000", "restricted@12000000", "carveout@15000000",
+};
+
+static void rmem_test_heap_desc(const char * const *name, char *desc)
+{
+	strscpy(desc, *name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_cpu_heaps, rmem_test_cpu_heaps, rmem_test_heap_desc);
+
+/* A buffer that was allocated O_RDONLY can be mapped for reading, and never for writing */
+static void rmem_test_read_only(struct kunit *test)
+{
+	const char *name = *(const char * const *)test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, name);
+	struct vm_area_struct *vma;
+	struct dma_buf *dmabuf;
+	unsigned long addr;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	dmabuf = rmem_heap_alloc(heap, SZ_64K, O_RDONLY);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(dmabuf));
+	KUNIT_EXPECT_EQ(test, vm_mmap(dmabuf->file, 0, SZ_64K, PROT_READ | PROT_WRITE,
+				      MAP_SHARED, 0), -EACCES);
+	addr = vm_mmap(dmabuf->file, 0, SZ_64K, PROT_READ, MAP_SHARED, 0);
+	/* The mapping has the buffer from here on. */
+	dma_buf_put(dmabuf);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+
+	/* This is what mprotect() looks at. */
+	mmap_read_lock(current->mm);
+	vma = find_vma(current->mm, addr);
+	KUNIT_EXPECT_FALSE(test, vma->vm_flags & (VM_WRITE | VM_MAYWRITE));
+	mmap_read_unlock(current->mm);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_64K), 0);
+}
+
+/* The kernel's mapping of a buffer is gone from its page tables after the last vunmap */
+static void rmem_test_vmap_undone(struct kunit *test)
+{
+	const char *name = *(const char * const *)test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, name);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M + PAGE_SIZE);
+	struct iosys_map map;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+		dma_buf_vunmap_unlocked(dmabuf, &map);
+		/* A pool outside the linear map keeps the mapping that it was made with. */
+		if (heap->memory == RMEM_LINEAR)
+			KUNIT_EXPECT_NULL(test, find_vm_area(map.vaddr));
+	}
+}
+
+static struct kunit_case rmem_heap_segments_cases[] = {
+#ifdef CONFIG_DMA_RESTRICTED_POOL
+	KUNIT_CASE_PARAM(rmem_test_apart, rmem_test_apart_devs_gen_params),
+	KUNIT_CASE(rmem_test_longest_bounced),
+	KUNIT_CASE(rmem_test_pool_in_part),
+#endif
+	KUNIT_CASE(rmem_test_many_importers),
+	KUNIT_CASE(rmem_test_access_waits),
+	KUNIT_CASE_PARAM(rmem_test_read_only, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_vmap_undone, rmem_test_cpu_heaps_gen_params),
+	{ }
+};
+
+static struct kunit_suite rmem_heap_segments_suite = {
+	.name = "rmem_heap_segments",
+	.test_cases = rmem_heap_segments_cases,
+};
+
+kunit_test_suite(rmem_heap_segments_suite);
