@@ -141,7 +141,7 @@ static void driver_boot_events(struct kunit *test)
 	i = 0;
 	list_for_each_entry(region, &rmem_regions, list) {
 		KUNIT_ASSERT_LT(test, i, 64);
-		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, seen), !!region->region, "%s",
+		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, seen), !!region->heap, "%s",
 				    region->name);
 		i++;
 	}
