@@ -15,6 +15,14 @@ self=${0##*/}
 # What the test regions need besides their tree, lib/kunit-tests/rmem_heap_test.dts
 export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000:!held@1b000000:!own@1e400000'
 
+# A script that another one has started ends with it, and so does a command after $tied. bash
+# ends at once from a signal that has no trap, and leaves its children behind.
+tied="setpriv --pdeathsig KILL"
+if [ "${tied_to:-$$}" != $$ ]; then
+	tied_to=$$ exec setpriv --pdeathsig TERM bash "$0" "$@"
+fi
+export tied_to=$$
+
 say() { echo "${self%.sh}: $*"; }
 die() { echo "${self%.sh}: $*" >&2; exit 1; }
 

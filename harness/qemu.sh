@@ -43,7 +43,7 @@ done
 
 dir=$(mktemp -d /tmp/qemu.XXXXXX)
 pid=
-trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
+trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 machine+=(-m "$MEM" -smp "$SMP" -nodefaults -nographic -no-reboot -serial stdio)
@@ -77,7 +77,7 @@ fi
 # A board with sound would look for a card.
 export QEMU_AUDIO_DRV=none
 rc=0
-timeout -k 5 "$TIMEOUT" "$qemu" "${machine[@]}" "${args[@]}" "$@" </dev/null &
+$tied timeout -k 5 "$TIMEOUT" $tied "$qemu" "${machine[@]}" "${args[@]}" "$@" </dev/null &
 pid=$!
 wait "$pid" || rc=$?
 pid=
