@@ -45,9 +45,8 @@ bytes=$(size_of "${MEM:-512M}")
 
 # Its control files (umid) go into a folder with a short name: one is a socket.
 dir=$(mktemp -d /tmp/uml.XXXXXX)
-pid=
 cleanup() {
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+	machine_gone
 	[ -z "$interactive" ] || stty sane
 	rm -rf "$dir"
 }
@@ -81,15 +80,10 @@ read -ra append <<<"$APPEND"
 
 ulimit -c 0
 rc=0
-# The machine makes a session of its own, so that it is in no group that could be killed.
-TMPDIR=$memdir $tied timeout ${interactive:+--foreground} -k 5 "$TIMEOUT" \
-	$tied "$linux" "${args[@]}" "${append[@]}" <&0 &
-pid=$!
-wait "$pid" 2>/dev/null || rc=$?
-pid=
+TMPDIR=$memdir machine "$TIMEOUT" "$linux" "${args[@]}" "${append[@]}" || rc=$?
 case $rc in
 0) ;;
-124|137) echo >&2; echo "boot: stopped after $TIMEOUT seconds (TIMEOUT)" >&2; rc=124 ;;
+124) echo >&2; echo "boot: stopped after $TIMEOUT seconds (TIMEOUT)" >&2 ;;
 134) echo >&2; echo "boot: the kernel panicked" >&2 ;;
 *) echo >&2; echo "boot: the machine ended with status $rc" >&2 ;;
 esac

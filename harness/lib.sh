@@ -46,6 +46,41 @@ lock_folder() {
 	flock 8
 }
 
+# machine SECONDS COMMAND...: run a machine, for no longer than that (0: for ever), and return
+# its status, or 124. A script that does so calls machine_gone at its exit. bash waits in no
+# other way that a signal ends at once.
+machine() {
+	local timer= late= rc=0
+	trap 'late=1' ALRM
+	$tied "${@:2}" <&0 &
+	machine_pid=$!
+	if [ "$1" != 0 ]; then
+		$tied sh -c "$tied"' sleep "$1"; kill -ALRM "$2"' sh "$1" $$ </dev/null >/dev/null 2>&1 &
+		timer=$!
+	fi
+	wait "$machine_pid" 2>/dev/null || rc=$?
+	if [ -n "$late" ]; then
+		rc=124
+		kill -TERM "$machine_pid" 2>/dev/null
+		for _ in {1..50}; do
+			kill -0 "$machine_pid" 2>/dev/null || break
+			sleep 0.1
+		done
+		machine_gone
+	elif [ -n "$timer" ]; then
+		kill -KILL "$timer" 2>/dev/null
+		wait "$timer" 2>/dev/null
+	fi
+	machine_pid=
+	return $rc
+}
+machine_gone() {
+	[ -n "${machine_pid:-}" ] || return 0
+	kill -KILL "$machine_pid" 2>/dev/null || true
+	wait "$machine_pid" 2>/dev/null || true
+	machine_pid=
+}
+
 # result STATUS NAME: a TAP line; counts in n and bad
 result() {
 	n=$((n + 1))

@@ -26,6 +26,7 @@ make -s kernel TARGET=um
 prepare
 
 suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
+suite "first steps" harness/steps.sh
 suite "binding" harness/bindings/check.sh
 kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg"
 kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions'
