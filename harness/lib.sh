@@ -66,7 +66,8 @@ machine() {
 			kill -0 "$machine_pid" 2>/dev/null || break
 			sleep 0.1
 		done
-		machine_gone
+		kill -KILL "$machine_pid" 2>/dev/null
+		wait "$machine_pid" 2>/dev/null
 	elif [ -n "$timer" ]; then
 		kill -KILL "$timer" 2>/dev/null
 		wait "$timer" 2>/dev/null
@@ -75,6 +76,8 @@ machine() {
 	return $rc
 }
 machine_gone() {
+	# A second signal would end the script before it has tidied up.
+	trap '' INT TERM HUP
 	[ -n "${machine_pid:-}" ] || return 0
 	kill -KILL "$machine_pid" 2>/dev/null || true
 	wait "$machine_pid" 2>/dev/null || true

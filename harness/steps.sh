@@ -192,9 +192,8 @@ holds "... without a word" no grep -q '^boot: ' "$tmp/console"
 
 # --- nothing that we start survives us ------------------------------------------------------
 
-running() { # COMMAND: its processes
-	grep -al "^$1" /proc/[0-9]*/cmdline 2>/dev/null | grep -q .
-}
+processes() { grep -al "^$1" /proc/[0-9]*/cmdline 2>/dev/null || true; } # COMMAND
+running() { [ -n "$(processes "$1")" ]; } # COMMAND
 within() { # SECONDS COMMAND...
 	local end=$((SECONDS + $1))
 	shift
@@ -204,7 +203,7 @@ within() { # SECONDS COMMAND...
 	done
 }
 find_folder() { # COMMAND
-	folder=$(cat $(grep -al "^$1" /proc/[0-9]*/cmdline) 2>/dev/null | tr '\0' '\n' |
+	folder=$(cat $(processes "$1") </dev/null 2>/dev/null | tr '\0' '\n' |
 		sed -n 's/^uml_dir=//p' | tail -n 1)
 	[ -n "$folder" ]
 }
@@ -217,13 +216,14 @@ dies() {
 	env --default-signal=INT setsid "$@" >"$log" 2>&1 </dev/null &
 	job=$! pid=$job
 	within 60 running "$mark" || rc=1
-	# boot.sh cannot remove its folder when it is killed.
-	[ $signal != KILL ] || within 10 find_folder "$mark" || true
+	[ "$mark" != "$dir/linux" ] || within 10 find_folder "$mark" || rc=1
 	[ "$whom" = pid ] && kill -"$signal" "$pid" || kill -"$signal" -- -"$pid"
 	within 10 no running "$mark" || rc=1
+	# boot.sh cannot remove its folder when it is killed.
+	[ $signal = KILL ] || within 5 no test -e "$folder" || rc=1
 	[ $rc = 0 ] || failed || true
 	result $rc "$signal to the ${whom/pid/process} of ${*/#*\//}: nothing is left"
-	for pid in $(grep -al "^$mark" /proc/[0-9]*/cmdline 2>/dev/null); do
+	for pid in $(processes "$mark"); do
 		pid=${pid#/proc/}
 		kill -KILL "${pid%/cmdline}" 2>/dev/null || true
 	done
