@@ -177,9 +177,18 @@ rendered() {
 			echo "driver-api/rmem-heap.html: no $name"
 	done
 }
+# What is plotted: the median and both percentiles, and entries of 2 MiB where there are any.
+plotted() {
+	mkdir -p "$documents/bench"
+	cp Documentation/driver-api/rmem-heap-bench/results.csv "$documents/bench"
+	python3 harness/bench/report.py "$documents/bench" plots
+	awk 'FNR > 1 && ($1 < 2097152 || !($3 <= $2 && $2 <= $4)) { print FILENAME ": " $0 }
+		END { if (NR < 2) print "there is no data" }' "$documents/bench/map-large.dat"
+}
 check "Sphinx has no warning for our documents" render
 check "every heading is one" headings
 check "every exported function is in the rendered page" rendered
+check "the plots show what there is" plotted
 
 echo "1..$n"
 exit $((bad != 0))
