@@ -65,7 +65,7 @@ machine() {
 		for _ in {1..50}; do
 			kill -0 "$machine_pid" 2>/dev/null || break
 			sleep 0.1
-		done
+		done 2>/dev/null
 		kill -KILL "$machine_pid" 2>/dev/null
 		wait "$machine_pid" 2>/dev/null
 	elif [ -n "$timer" ]; then
