@@ -40,14 +40,21 @@ apt_opts="-o Dir::Etc::SourceList=$state/sources.list -o Dir::Etc::SourceParts=/
 	-o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null
 	-o Dir::State=$state -o Dir::State::Lists=$state/lists -o Dir::State::status=$state/status
 	-o Dir::Cache=$state/cache -o Debug::NoLocking=true
-	-o APT::Sandbox::User=$(id -un) -o Acquire::Languages=none -o Acquire::Retries=3"
+	-o APT::Sandbox::User=$(id -un) -o Acquire::Languages=none -o Acquire::Retries=3
+	-o APT::Update::Error-Mode=any"
+
+# Without Error-Mode, apt-get update succeeds when it has read nothing.
+have_lists() { ls "$state"/lists/*_Packages* >/dev/null 2>&1; }
 
 # Lists are fetched again only for other suites or after a day.
 if ! cmp -s "$state/sources.list.new" "$state/sources.list" ||
-   [ -z "$(find "$state/updated" -mmin -1440 2>/dev/null)" ]; then
+   [ -z "$(find "$state/updated" -mmin -1440 2>/dev/null)" ] || ! have_lists; then
+	rm -f "$state/updated"
 	mv "$state/sources.list.new" "$state/sources.list"
 	echo "apt.sh: reading the package lists of: $suites" >&2
-	apt-get $apt_opts -qq update >&2 || die "cannot read the package lists of $suites"
+	apt-get $apt_opts -qq update >&2 && have_lists ||
+		die "cannot read the package lists of $suites from the Debian mirror:" \
+			"see that there is a network and that apt knows the proxy, or use KDIR=/path/to/linux"
 	touch "$state/updated"
 fi
 

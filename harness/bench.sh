@@ -88,7 +88,7 @@ SMP=$cpus boot arm64-several arm64 "heaps=$several runs=threads"
 say "the targets"
 python3 harness/bench/report.py "$dir"
 for plot in alloc map map-instructions threads; do
-	gnuplot -e "dir='$dir'" "harness/bench/$plot.gp"
+	gnuplot -e "dir='$dir'; gp='harness/bench'" "harness/bench/$plot.gp"
 done
 say "results are in build/bench: results.csv, targets.md and plots"
 

@@ -29,5 +29,9 @@ echo "deps: installing$missing"
 install 2>/dev/null && exit 0
 # The package lists are absent or old.
 echo "deps: reading the package lists"
-apt-get $quiet update >/dev/null || { echo "deps: apt-get update failed" >&2; exit 1; }
+apt-get $quiet -o APT::Update::Error-Mode=any update >/dev/null || {
+	echo "deps: cannot read the package lists:" \
+		"see that there is a network and that apt knows the proxy, or install$missing" >&2
+	exit 1
+}
 install || { echo "deps: cannot install$missing" >&2; exit 1; }

@@ -33,7 +33,7 @@ machine=(-machine virt -m "$mem")
 } >"$dir/test.dts"
 dtc -q -I dts -O dtb -o "$dir/test.dtb" "$dir/test.dts"
 
-"$build/tree/tools/testing/kunit/kunit.py" exec --build_dir="$build/$kernel" --arch="$arch" \
+setpriv --pdeathsig INT "$build/tree/tools/testing/kunit/kunit.py" exec --build_dir="$build/$kernel" --arch="$arch" \
 	--cross_compile="$prefix" --qemu_args="-m $mem -nic none -dtb $dir/test.dtb" \
 	--raw_output=all --timeout="${TIMEOUT:-900}" --kernel_args "$export_arg" \
 	"${FILTER:-rmem_heap_*}"

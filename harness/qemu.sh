@@ -42,8 +42,7 @@ for var in INITRD DTSI; do
 done
 
 dir=$(mktemp -d /tmp/qemu.XXXXXX)
-pid=
-trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'machine_gone; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 machine+=(-m "$MEM" -smp "$SMP" -nodefaults -nographic -no-reboot -serial stdio)
@@ -77,13 +76,10 @@ fi
 # A board with sound would look for a card.
 export QEMU_AUDIO_DRV=none
 rc=0
-timeout -k 5 "$TIMEOUT" "$qemu" "${machine[@]}" "${args[@]}" "$@" </dev/null &
-pid=$!
-wait "$pid" || rc=$?
-pid=
+machine "$TIMEOUT" "$qemu" "${machine[@]}" "${args[@]}" "$@" </dev/null || rc=$?
 case $rc in
 0) ;;
-124|137) echo "qemu: stopped after $TIMEOUT seconds (TIMEOUT)" >&2; rc=124 ;;
+124) echo "qemu: stopped after $TIMEOUT seconds (TIMEOUT)" >&2 ;;
 *) echo "qemu: the machine ended with status $rc" >&2 ;;
 esac
 exit "$rc"

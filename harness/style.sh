@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: style.sh    what the kernel asks of new code: checkpatch --strict, sparse, W=1 and
-# kernel-doc, without a word from any of them. Prints TAP.
+# usage: style.sh    what the kernel asks of new code: checkpatch --strict, sparse, W=1,
+# kernel-doc and Sphinx, without a word from any of them. Prints TAP.
 . "$(dirname "$0")/lib.sh"
 
-"$root/harness/deps.sh" perl python3
+"$root/harness/deps.sh" perl python3 python3-sphinx
 tree=$build/tree
 log=$build/test/style.out
 n=0 bad=0
@@ -126,6 +126,69 @@ abi_complete() {
 }
 check "get_abi.py" abi_valid
 check "every sysfs file is documented" abi_complete
+
+# The documents, rendered by the kernel's own configuration. Warnings that name none of our
+# files are about the rest of the kernel, most of which is not there.
+documents=$build/documents
+render() {
+	local source=$documents/Documentation f
+	rm -rf "$documents"
+	mkdir -p "$source/admin-guide"
+	for f in $(git ls-files -co --exclude-standard Documentation/driver-api Documentation/userspace-api); do
+		install -D -m 644 "$f" "$documents/$f"
+	done
+	install -D -m 644 "$abi" "$documents/ABI/testing/${abi##*/}"
+	{
+		printf 'ABI\n===\n\n'
+		"$tree/tools/docs/get_abi.py" --dir "$documents/ABI" rest
+	} >"$source/abi.rst"
+	{
+		printf 'Documents\n=========\n\n.. toctree::\n\n'
+		(cd "$source" && find . -name '*.rst' ! -name index.rst -printf '   %P\n' | sort)
+	} | sed 's/\.rst$//' >"$source/index.rst"
+	cp "$tree/MAINTAINERS" "$documents"
+	srctree=$tree PYTHONDONTWRITEBYTECODE=1 sphinx-build -q -b html -c "$tree/Documentation" \
+		-D kerneldoc_srctree="$tree" "$source" "$documents/html" >"$documents/log" 2>&1 ||
+		tail -n 20 "$documents/log"
+	grep -iE 'rmem|documents/|error' "$documents/log" || true
+}
+# A heading without a blank line before it is text, and no warning says so.
+headings() {
+	local f
+	for f in $(git ls-files -co --exclude-standard 'Documentation/*.rst'); do
+		python3 - "$f" "$documents/html/${f#Documentation/}" <<-'END'
+			import html, re, sys
+			lines = open(sys.argv[1]).read().split("\n")
+			page = open(sys.argv[2][:-3] + "html").read()
+			have = {html.unescape(re.sub("<[^>]*>", "", h)) for h in
+			        re.findall(r"<h[1-6]>([^\n]*?)<a class=.headerlink", page)}
+			for title, line in zip(lines, lines[1:]):
+			    if title and re.fullmatch(r"=+|-+|~+", line) and len(line) == len(title) and \
+			       title.replace("``", "") not in have:
+			        print(f"{sys.argv[1]}: '{title}' is no heading")
+		END
+	done
+}
+# The page for drivers has every exported function, whatever file it is in.
+rendered() {
+	local name
+	for name in $(cat kernel/dma/*.c | sed -n 's/^EXPORT_SYMBOL[_A-Z]*(\([a-z_]*\).*/\1/p'); do
+		grep -q "id=\"c\.$name\"" "$documents/html/driver-api/rmem-heap.html" ||
+			echo "driver-api/rmem-heap.html: no $name"
+	done
+}
+# What is plotted: the median and both percentiles, and entries of 2 MiB where there are any.
+plotted() {
+	mkdir -p "$documents/bench"
+	cp Documentation/driver-api/rmem-heap-bench/results.csv "$documents/bench"
+	python3 harness/bench/report.py "$documents/bench" plots
+	awk 'FNR > 1 && ($1 < 2097152 || !($3 <= $2 && $2 <= $4)) { print FILENAME ": " $0 }
+		END { if (NR < 2) print "there is no data" }' "$documents/bench/map-large.dat"
+}
+check "Sphinx has no warning for our documents" render
+check "every heading is one" headings
+check "every exported function is in the rendered page" rendered
+check "the plots show what there is" plotted
 
 echo "1..$n"
 exit $((bad != 0))

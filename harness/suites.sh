@@ -157,7 +157,8 @@ kunit_boot() {
 	shift 3
 	local args=()
 	for arg; do args+=(--kernel_args "$arg"); done
-	"$tree/tools/testing/kunit/kunit.py" exec \
+	# An interrupted kunit.py stops its kernel.
+	setpriv --pdeathsig INT "$tree/tools/testing/kunit/kunit.py" exec \
 		--build_dir="$build/${KERNEL:-um${variant:+-$variant}}" \
 		--raw_output=all --timeout=600 ${dtb:+--kernel_args "dtb=$dtb"} "${args[@]}" "$filter"
 }
@@ -166,7 +167,7 @@ kunit_boot() {
 # and leaks looked for.
 kunit_debug() { suite "$1" kunit_inside "${@:2}"; } # NAME DTB SUITES [PARAMETER...]
 kunit_inside() {
-	MEM=1G DTB=$1 INITRD=$logs/kunit.cpio TIMEOUT=900 \
+	MEM=1G DTB=$1 CHECK_TREE=0 INITRD=$logs/kunit.cpio TIMEOUT=900 \
 		APPEND="kunit.enable=1 kunit.autorun=0 suites=$2 ${*:3}" "$root/harness/boot.sh" debug
 	# Bringing up a second processor is itself reported in 7.3.4, before anything has run.
 	sed '/^smp: Bringing up secondary/,/^smp: Brought up/d' "$log" >"$log.console"
@@ -186,7 +187,7 @@ kunit_qemu_checked() {
 
 # As an integrator does: the suites in a kernel that kunit.py configures and builds
 kunit_run() {
-	"$tree/tools/testing/kunit/kunit.py" run --build_dir="$build/kunit" \
+	setpriv --pdeathsig INT "$tree/tools/testing/kunit/kunit.py" run --build_dir="$build/kunit" \
 		--kunitconfig=lib/kunit-tests --raw_output=all --jobs="$(nproc)" \
 		--kernel_args "dtb=$logs/test.dtb" --kernel_args "$export_arg" 'rmem_heap_*'
 	kunit_verdicts

@@ -13,7 +13,7 @@ all=${1:-}
 [ -z "$all" ] || [ "$all" = all ] || die "the argument can only be: all"
 cd "$root"
 # What narrows a test by hand
-unset ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT UML_MEM
+unset CHECK_TREE ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT UML_MEM
 lock_folder "$logs"
 if [ "$all" = all ]; then
 	# What has passed with these very files need not pass again.
@@ -26,6 +26,7 @@ make -s kernel TARGET=um
 prepare
 
 suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
+suite "first steps" harness/steps.sh
 suite "binding" harness/bindings/check.sh
 kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg" "$accounting_arg"
 kunit "KUnit, two processors" "" "$logs/test.dtb" rmem_heap_driver "$export_arg" \
@@ -67,7 +68,7 @@ if [ "$all" = all ]; then
 	suite "boots with cma_heap as a module" harness/boots.sh modules
 	kernel VARIANT=plain
 	suite "the tool without our code" tool plain
-	suite "make coverage" make coverage
+	suite "make coverage" setpriv --pdeathsig TERM make coverage
 
 	for target in um arm64; do
 		kernel TARGET=$target LLVM=1
@@ -80,8 +81,8 @@ if [ "$all" = all ]; then
 	kernel TARGET=arm64
 	kunit_qemu "KUnit, arm64" arm64
 	suite "user mappings, arm64" mappings arm64
-	suite "make demo-restricted" make demo-restricted
-	suite "make importers" make importers
+	suite "make demo-restricted" setpriv --pdeathsig TERM make demo-restricted
+	suite "make importers" setpriv --pdeathsig TERM make importers
 	kernel TARGET=arm64 VARIANT=fail
 	suite "failing functions, arm64" harness/failing.sh functions
 	kernel TARGET=arm64 VARIANT=64k
@@ -92,7 +93,7 @@ if [ "$all" = all ]; then
 	kernel TARGET=arm VARIANT=lpae
 	kunit_qemu "KUnit, arm with LPAE" arm-lpae
 	kunit_qemu "KUnit, arm with LPAE, above 4 GiB" arm-lpae high
-	suite "make demo-framebuffer" make demo-framebuffer
+	suite "make demo-framebuffer" setpriv --pdeathsig TERM make demo-framebuffer
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -16,6 +16,8 @@ suites="trixie-backports sid"
 tree=$build/tree stage=$build/stage state=$build/tree.state
 KDIR=${KDIR:-}
 
+mkdir -p "$build" 2>/dev/null && [ -w "$build" ] ||
+	die "$build cannot be written, and all is made there; copy the repository to another folder"
 "$root/harness/deps.sh" gcc make flex bison bc cpio xz-utils git python3 perl \
 	device-tree-compiler libelf-dev libssl-dev util-linux
 
@@ -26,7 +28,6 @@ inputs() {
 		-o -path ./.ci \) -prune -o -type f -print0 | sort -z | xargs -0 sha1sum) | sha1sum
 }
 made_from=$(inputs)
-mkdir -p "$build"
 exec 9>"$build/.lock"
 if ! flock -n 9 && [ "$(cat "$state/inputs" 2>/dev/null)" = "$made_from" ]; then
 	say "up to date"
@@ -79,6 +80,8 @@ if [ -n "$KDIR" ]; then
 	for f in Makefile Kconfig kernel/dma; do
 		[ -e "$KDIR/$f" ] || die "KDIR=$KDIR is not a kernel source tree: it has no $f"
 	done
+	[ ! -e "$KDIR/include/linux/rmem_heap.h" ] ||
+		die "KDIR=$KDIR has rmem_heap already; take a kernel without our files"
 	base=$(cd "$KDIR" && pwd -P)
 	[[ $base/ != "$tree"/* ]] || die "KDIR must not be build/tree, which is made from it"
 	base_id="KDIR $base"
@@ -86,78 +89,8 @@ else
 	fetch_source
 fi
 
-# The files of the pristine source, without anything that a build left in it. A source
-# package's .gitignore cannot be trusted (Debian's ignores everything), a checkout's can.
-base_files() {
-	(
-		cd "$base"
-		if [ -e .git ]; then
-			export GIT_OPTIONAL_LOCKS=0
-			list() { git -c safe.directory='*' -c core.quotePath=false ls-files "$@" | sort -u; }
-			comm -23 <(list -co --exclude-standard) <(list -d)
-		else
-			find . \( -name '*.o' -o -name '*.a' -o -name '*.ko' -o -name '.*.cmd' \) -prune \
-				-o \( -type f -o -type l \) -printf '%P\n'
-		fi
-	) | sort -u | comm -23 - "$state/outputs"
-}
-
-# What is left in a copied tree when the outputs of a build in it are gone: make knows.
-remove_outputs() { # TREE
-	local arch
-	[ ! -e "$base/.git" ] && [ -e "$1/.config" -o -e "$1/include/config" ] || return 0
-	arch=$(sed -n '3s,^# Linux/\([a-z0-9_]*\) .*,\1,p' "$1/.config" 2>/dev/null || true)
-	say "removing what a build has left${arch:+ (ARCH=$arch)}"
-	make -s -C "$1" ${arch:+ARCH="$arch"} mrproper >/dev/null 2>&1 ||
-		die "make mrproper fails in a copy of $base; is the source complete?"
-	(cd "$1" && find . \( -type f -o -type l \) -printf '%P\n') | sort >"$state/clean"
-	comm -23 "$state/files" "$state/clean" >"$state/outputs"
-	comm -12 "$state/files" "$state/clean" >"$state/files.new"
-	mv "$state/files.new" "$state/files"
-}
-
-# Copies the listed files (stdin) of the pristine source to $1, with the time of copying:
-# whatever was built from the file that was there before is out of date.
-copy_base() {
-	(cd "$base" && xargs -r -d '\n' cp -d --preserve=mode --reflink=auto --parents -t "$1")
-}
-
-mkdir -p "$state"
-: >>"$state/outputs"
-if [ "$base_id" != "$(cat "$state/base" 2>/dev/null)" ] || [ ! -d "$tree" ]; then
-	say "copying ${base_id/"$build"/build} to build/tree (1.8 GB)"
-	rm -rf "$state" "$tree" "$tree.new"
-	mkdir -p "$state" "$tree.new"
-	touch "$state/synced"
-	: >"$state/outputs"
-	base_files >"$state/files"
-	grep -qx Makefile "$state/files" || die "cannot list the files of $base"
-	copy_base "$tree.new" <"$state/files"
-	[ -z "$KDIR" ] || remove_outputs "$tree.new"
-	mv "$tree.new" "$tree"
-	echo "$base_id" >"$state/base"
-elif [ -n "$KDIR" ]; then
-	# What changed in the user's tree since it was copied.
-	touch "$state/synced.new"
-	base_files >"$state/files.new"
-	(cd "$base" && find . -name .git -prune -o \( -type f -o -type l \) \
-		\( -newer "$state/synced" -o -cnewer "$state/synced" \) -printf '%P\n') |
-		sort >"$state/newer"
-	{
-		comm -13 "$state/files" "$state/files.new"
-		comm -12 "$state/files.new" "$state/newer"
-	} | sort -u >"$state/changed"
-	comm -23 "$state/files" "$state/files.new" >"$state/gone"
-	if [ -s "$state/changed" ] || [ -s "$state/gone" ]; then
-		say "KDIR changed: $(wc -l <"$state/changed") files new or changed, $(wc -l <"$state/gone") gone"
-		(cd "$tree" && xargs -r -d '\n' rm -f) <"$state/gone"
-		copy_base "$tree" <"$state/changed"
-	fi
-	mv "$state/files.new" "$state/files"
-	mv "$state/synced.new" "$state/synced"
-fi
-
 # --- build/stage: our files, merged and patched ---------------------------------------
+# The stage is made first: a kernel that our files and patches do not fit is not copied.
 
 ours() {
 	if [ -e "$root/.git" ] && command -v git >/dev/null; then
@@ -213,7 +146,7 @@ merge_maintainers() { # PRISTINE OURS
 }
 
 rm -rf "$stage"
-mkdir -p "$stage"
+mkdir -p "$stage" "$state"
 ours >"$state/ours"
 : >"$state/new-files"
 while IFS= read -r f; do
@@ -241,6 +174,11 @@ while IFS= read -r f; do
 done <"$state/ours"
 (cd "$root" && xargs -r -d '\n' cp -d --preserve=mode --parents -t "$stage") <"$state/new-files"
 
+patch_tree() { # GIT-APPLY-ARGUMENTS
+	(cd "$stage" && GIT_CEILING_DIRECTORIES=$build git -c core.autocrlf=false apply -p1 \
+		--whitespace=nowarn "$@")
+}
+
 cp "$state/ours" "$state/wanted"
 for patch in "$root"/patches/*.patch; do
 	[ -e "$patch" ] || continue
@@ -254,13 +192,87 @@ for patch in "$root"/patches/*.patch; do
 		mkdir -p "$stage/$(dirname "$f")"
 		cp -d --preserve=mode "$base/$f" "$stage/$f"
 	done
-	(cd "$stage" && GIT_CEILING_DIRECTORIES=$build git -c core.autocrlf=false apply -p1 \
-		--whitespace=nowarn "$patch") 2>"$state/apply.log" || {
+	patch_tree "$patch" 2>"$state/apply.log" || {
+		! patch_tree -R --check "$patch" 2>/dev/null ||
+			die "patches/$name is in ${base##*/} already; take a kernel without our patches"
 		sed -n 's/^error: /  /p' "$state/apply.log" >&2
 		die "patches/$name does not apply to ${base##*/} (with the patches before it)"
 	}
 done
 sort -u -o "$state/wanted" "$state/wanted"
+
+# --- build/tree: a copy of the pristine source ------------------------------------------
+
+# The files of the pristine source, without anything that a build left in it. A source
+# package's .gitignore cannot be trusted (Debian's ignores everything), a checkout's can.
+base_files() {
+	(
+		cd "$base"
+		if [ -e .git ]; then
+			export GIT_OPTIONAL_LOCKS=0
+			list() { git -c safe.directory='*' -c core.quotePath=false ls-files "$@" | sort -u; }
+			comm -23 <(list -co --exclude-standard) <(list -d)
+		else
+			find . \( -name '*.o' -o -name '*.a' -o -name '*.ko' -o -name '.*.cmd' \) -prune \
+				-o \( -type f -o -type l \) -printf '%P\n'
+		fi
+	) | sort -u | comm -23 - "$state/outputs"
+}
+
+# What is left in a copied tree when the outputs of a build in it are gone: make knows.
+remove_outputs() { # TREE
+	local arch
+	[ ! -e "$base/.git" ] && [ -e "$1/.config" -o -e "$1/include/config" ] || return 0
+	arch=$(sed -n '3s,^# Linux/\([a-z0-9_]*\) .*,\1,p' "$1/.config" 2>/dev/null || true)
+	say "removing what a build has left${arch:+ (ARCH=$arch)}"
+	make -s -C "$1" ${arch:+ARCH="$arch"} mrproper >/dev/null 2>&1 ||
+		die "make mrproper fails in a copy of $base; is the source complete?"
+	(cd "$1" && find . \( -type f -o -type l \) -printf '%P\n') | sort >"$state/clean"
+	comm -23 "$state/files" "$state/clean" >"$state/outputs"
+	comm -12 "$state/files" "$state/clean" >"$state/files.new"
+	mv "$state/files.new" "$state/files"
+}
+
+# Copies the listed files (stdin) of the pristine source to $1, with the time of copying:
+# whatever was built from the file that was there before is out of date.
+copy_base() {
+	(cd "$base" && xargs -r -d '\n' cp -d --preserve=mode --reflink=auto --parents -t "$1")
+}
+
+mkdir -p "$state"
+: >>"$state/outputs"
+if [ "$base_id" != "$(cat "$state/base" 2>/dev/null)" ] || [ ! -d "$tree" ]; then
+	say "copying ${base_id/"$build"/build} to build/tree (1.8 GB)"
+	rm -rf "$state/base" "$state/manifest" "$tree" "$tree.new"
+	mkdir -p "$tree.new"
+	touch "$state/synced"
+	: >"$state/outputs"
+	base_files >"$state/files"
+	grep -qx Makefile "$state/files" || die "cannot list the files of $base"
+	copy_base "$tree.new" <"$state/files"
+	[ -z "$KDIR" ] || remove_outputs "$tree.new"
+	mv "$tree.new" "$tree"
+	echo "$base_id" >"$state/base"
+elif [ -n "$KDIR" ]; then
+	# What changed in the user's tree since it was copied.
+	touch "$state/synced.new"
+	base_files >"$state/files.new"
+	(cd "$base" && find . -name .git -prune -o \( -type f -o -type l \) \
+		\( -newer "$state/synced" -o -cnewer "$state/synced" \) -printf '%P\n') |
+		sort >"$state/newer"
+	{
+		comm -13 "$state/files" "$state/files.new"
+		comm -12 "$state/files.new" "$state/newer"
+	} | sort -u >"$state/changed"
+	comm -23 "$state/files" "$state/files.new" >"$state/gone"
+	if [ -s "$state/changed" ] || [ -s "$state/gone" ]; then
+		say "KDIR changed: $(wc -l <"$state/changed") files new or changed, $(wc -l <"$state/gone") gone"
+		(cd "$tree" && xargs -r -d '\n' rm -f) <"$state/gone"
+		copy_base "$tree" <"$state/changed"
+	fi
+	mv "$state/files.new" "$state/files"
+	mv "$state/synced.new" "$state/synced"
+fi
 
 # --- build/tree: whatever differs ------------------------------------------------------
 

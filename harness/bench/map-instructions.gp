@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-set terminal svg noenhanced size 720,440 font "sans,12" background "white"
-set output dir.'/map-instructions.svg'
+load gp.'/common.gp'
+set output dir.'/map-instructions'.suffix
 set title "Mapping a buffer and writing to every page, arm64"
-set xlabel "bytes"
 set ylabel "instructions, median"
-set logscale xy
-set key top left noenhanced
-set grid
-set logscale x 2
-set xtics ("4 KiB" 4096, "16" 16384, "64" 65536, "256" 262144, "1 MiB" 1048576, "2" 2097152, "4" 4194304, "8" 8388608)
-plot for [i=2:7] dir.'/map-instructions.dat' using 1:i with linespoints title columnheader(i), \
-	dir.'/map-large.dat' using 1:2 with linespoints title "carveout, 2 MiB entries"
+set format y "%.0s %c"
+plot for [i=1:words(heaps)] file("map-instructions") \
+	using 1:(column(median(i))):(column(median(i)+1)):(column(median(i)+2)) \
+	with yerrorlines linetype type(word(heaps, i)) title word(heaps, i), \
+	file("map-large") using 1:2:3:4 with yerrorlines linetype 1 dashtype 2 \
+	title "carveout, entries of 2 MiB"

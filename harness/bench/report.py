@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """usage: report.py DIR          from the consoles in DIR: results.csv, plot data, targets
+          report.py DIR plots       the plot data alone, from results.csv in DIR
           report.py DIR doc ROOT    copy those into Documentation and README.md below ROOT
 
 A result is a line "bench,RUN,LABEL,BYTES,THREADS,MEDIAN,P10,P90,UNIT" of a console.
@@ -173,35 +174,48 @@ def markdown(t):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in t.rows]) + "\n"
 
 
-def write_data(r, folder):
+def write_results(r, folder):
     with open(f"{folder}/results.csv", "w", newline="") as f:
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["machine", "run", "heap", "bytes", "threads", "median", "p10", "p90", "unit"])
         out.writerows(r.rows)
 
-    def table(name, machine, run, labels, by_threads=False):
-        keys = sorted({k[4] if by_threads else k[3] for k in r.values if k[:2] == (machine, run)})
+
+def write_data(folder):
+    """What the plots need, from results.csv: for each heap median, p10 and p90"""
+    with open(f"{folder}/results.csv", newline="") as f:
+        values = {(r["machine"], r["run"], r["heap"], int(r["bytes"]), int(r["threads"])):
+                  (r["median"], r["p10"], r["p90"]) for r in csv.DictReader(f)}
+
+    def table(name, machine, run, labels, by_threads=False, least=0):
+        keys = sorted({k[4] if by_threads else k[3] for k in values if k[:2] == (machine, run)})
         with open(f"{folder}/{name}.dat", "w") as f:
-            print("x", *labels, file=f)
+            print("x", *(f"{label} p10 p90" for label in labels), file=f)
             for k in keys:
-                print(k, *(r.values.get((machine, run, label, 64 * KIB, k) if by_threads
-                                        else (machine, run, label, k, 1), "?")
-                           for label in labels), file=f)
+                if k >= least:
+                    print(k, *(part for label in labels for part in
+                               values.get((machine, run, label, 64 * KIB, k) if by_threads
+                                          else (machine, run, label, k, 1), "???")), file=f)
 
     heaps = OURS + ["cma_heap", "system"]
     table("alloc", "um", "alloc", heaps)
     table("map", "um-map", "map", heaps)
     table("map-instructions", "arm64", "map-small", heaps)
-    table("map-large", "arm64", "map", heaps)
+    # A smaller buffer has no entry of 2 MiB.
+    table("map-large", "arm64", "map", ["carveout"], least=2 * MIB)
     table("threads", "arm64-threads", "threads", ["carveout", "cma", "coherent", "cma_heap"], True)
 
 
 def main():
     folder = sys.argv[1]
+    if sys.argv[2:] == ["plots"]:
+        write_data(folder)
+        return
     r = Results(folder)
     t = judge(r)
     if len(sys.argv) == 2:
-        write_data(r, folder)
+        write_results(r, folder)
+        write_data(folder)
         with open(f"{folder}/targets.md", "w") as f:
             f.write(markdown(t))
         width = [max(len(row[i]) for row in t.rows) for i in range(5)]

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-set terminal svg noenhanced size 720,440 font "sans,12" background "white"
-set output dir.'/threads.svg'
+load gp.'/common.gp'
+set output dir.'/threads'.suffix
 set title "Threads that allocate and free 64 KiB, arm64"
+heaps = "carveout cma coherent cma_heap"
 set xlabel "threads"
-set ylabel "buffers a second, median"
-set logscale x 2
-set key center right noenhanced
-set grid
+set ylabel "thousand buffers a second, median"
+set xtics auto
+unset logscale y
+set xrange [0.9:9]
 set yrange [0:*]
-plot for [i=2:5] dir.'/threads.dat' using 1:i with linespoints title columnheader(i)
+set key center right
+plot for [i=1:words(heaps)] file("threads") \
+	using 1:(column(median(i))/1e3):(column(median(i)+1)/1e3):(column(median(i)+2)/1e3) \
+	with yerrorlines linetype type(word(heaps, i)) title word(heaps, i)

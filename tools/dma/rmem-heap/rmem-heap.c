@@ -5,18 +5,16 @@
  * What there is comes from /sys/class/rmem_heap; on a kernel without it, from
  * /dev/dma_heap alone. Which devices refer to a region is in the device tree.
  */
-#define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <linux/compiler.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,22 +33,11 @@
 #define PICTURE	"/sys/kernel/debug/rmem_heap/map"
 #define UNKNOWN	UINT64_MAX
 
+#define die(...)	(fflush(stdout), errx(1, __VA_ARGS__))
+
 static bool json;
 static bool color;
 static long page_size;
-
-static __noreturn __printf(1, 2) void die(const char *fmt, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	fprintf(stderr, "rmem-heap: ");
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
 
 static void *xalloc(void *old, size_t size)
 {
