@@ -168,7 +168,7 @@ static int alloc_buffer(const struct heap *heap, unsigned long len)
 }
 
 /* Bytes of all carveouts that wait to be cleared */
-static unsigned long long dirty(void)
+static unsigned long long dirty_bytes(void)
 {
 	unsigned long long bytes, sum = 0;
 	DIR *dir = opendir(CLASS);
@@ -201,7 +201,7 @@ static void settle(void)
 {
 	unsigned int tries;
 
-	for (tries = 0; dirty(); tries++) {
+	for (tries = 0; dirty_bytes(); tries++) {
 		if (tries == 1000) {
 			printf("bench: still something to clear\n");
 			failed = 1;

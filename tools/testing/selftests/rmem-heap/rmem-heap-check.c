@@ -8,10 +8,11 @@
  *   -r NAME  test only the region of that name
  *   -h       help
  *
- * Reads the list of regions from sysfs (/sys/class/rmem_heap), tests every exported region through /dev/dma_heap/<name>, and verifies that regions which are not exported
- * have no heap. The test consumers, /dev/rmem-consumer-<node>, play the devices; without them only
- * the checks that need a device are left out. While it runs, regions are filled to the last page:
- * not for machines whose devices are in use.
+ * Reads the list of regions from sysfs (/sys/class/rmem_heap), tests every exported region through
+ * /dev/dma_heap/<name>, and verifies that regions which are not exported have no heap. The test
+ * consumers, /dev/rmem-consumer-<node>, play the devices; without them only the checks that need a
+ * device are left out. While it runs, regions are filled to the last page: not for machines whose
+ * devices are in use.
  *
  * Exit status: 0 all checks passed, 1 a check failed, 2 nothing could be tested. The last line of
  * every run is "rmem-heap-check: N passed, N failed".
