@@ -5,6 +5,7 @@
  * The selftest walks all heaps and maps their buffers, so heaps of device-only memory are hidden
  * from it. Prints "selftest: exit N", or "selftest: signal N".
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REGIONS		"/sys/kernel/debug/rmem_heap/regions"
+#define CLASS		"/sys/class/rmem_heap"
 
 static void mount_on(const char *type, const char *dir)
 {
@@ -25,34 +26,28 @@ static void mount_on(const char *type, const char *dir)
 		printf("selftest: mount %s on %s: %s\n", type, dir, strerror(errno));
 }
 
-/* Lines are: name, mode, allocator, size, memory, ..., separated by tabs. */
 static void hide_device_only(void)
 {
-	char *line = NULL, *rest, *name, *memory;
-	char path[4096];
-	size_t room = 0;
+	char path[600], cpu[32];
+	struct dirent *entry;
+	DIR *dir;
 	FILE *f;
-	int i;
 
-	f = fopen(REGIONS, "r");
-	if (!f) {
-		printf("selftest: no %s, all heaps are tested\n", REGIONS);
-		return;
-	}
-	while (getline(&line, &room, f) > 0) {
-		rest = line;
-		name = strsep(&rest, "\t");
-		memory = NULL;
-		for (i = 0; i < 4; i++)
-			memory = strsep(&rest, "\t");
-		if (!memory || strcmp(memory, "device-only"))
+	dir = opendir(CLASS);
+	if (!dir)
+		printf("selftest: no %s, all heaps are tested\n", CLASS);
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), CLASS "/%s/cpu_access", entry->d_name);
+		f = fopen(path, "r");
+		if (!f)
 			continue;
-		snprintf(path, sizeof(path), "/dev/dma_heap/%s", name);
-		if (!unlink(path))
-			printf("selftest: %s is device-only: left out\n", name);
+		snprintf(path, sizeof(path), "/dev/dma_heap/%s", entry->d_name);
+		if (fgets(cpu, sizeof(cpu), f) && !strcmp(cpu, "none\n") && !unlink(path))
+			printf("selftest: %s is device-only: left out\n", entry->d_name);
+		fclose(f);
 	}
-	free(line);
-	fclose(f);
+	if (dir)
+		closedir(dir);
 }
 
 /* Has the kernel say on the console what is leaked, if it has kmemleak */
@@ -86,7 +81,6 @@ int main(void)
 	}
 	mount_on("proc", "/proc");
 	mount_on("sysfs", "/sys");
-	mount_on("debugfs", "/sys/kernel/debug");
 	mount_on("tmpfs", "/tmp");
 	hide_device_only();
 	fflush(stdout);

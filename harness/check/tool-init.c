@@ -208,8 +208,11 @@ static void check_tool(void)
 	       "CPU access|write-combined|max buffer|64 MiB|devices|lcd|referred by|/lcd");
 	expect("~/rmem-heap info vram@14000000", 0, "mode|coherent|!0x14000000");
 	expect("/rmem-heap info dsp@24000000", 0, "CPU access|none");
+	expect("/rmem-heap info ecc-off@20000000", 0,
+	       "largest free  64 MiB, |to be cleared, 0 B lost|allocator|rmem_heap_carveout");
 	expect("/rmem-heap info modem@2c000000", 0, "heap|-|reason|nobody asked");
-	expect("/rmem-heap info --json camera", 0, "\"mode\":\"cma\"|\"available\":67108864");
+	expect("/rmem-heap info --json camera", 0, "\"mode\":\"cma\"|\"allocator\":\"cma_alloc\"|"
+	       "\"available\":67108864|\"dirty\":null");
 	expect("/rmem-heap info nosuch", 1, "there is no region or heap nosuch; there are:|camera");
 	expect("/rmem-heap info", 1, "usage:");
 

@@ -4,7 +4,6 @@
  * the regions, and uses every heap. Each line starts with "H "; bytes that are no printable
  * characters, blanks and backslashes in names are \xNN.
  *
- *	H region LINE		a line of rmem_heap/regions
  *	H sysfs NAME FILE TEXT	what /sys/class/rmem_heap says
  *	H heap NAME		a heap
  *	H use NAME ok BYTES	what could be allocated of it
@@ -120,17 +119,9 @@ static void show_regions(void)
 {
 	static const char *const attrs[] = { "mode", "size", "base", "exported_by", "cpu_access",
 					     "reason" };
-	char *line, *next = text("/sys/kernel/debug/rmem_heap/regions");
 	struct dirent *entry;
 	DIR *dir;
 
-	while ((line = strsep(&next, "\n"))) {
-		if (!*line)
-			continue;
-		printf("H region ");
-		put(line, true);
-		printf("\n");
-	}
 	dir = opendir(CLASS);
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' && entry->d_type != DT_LNK)
@@ -360,7 +351,6 @@ int main(void)
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	show_regions();
 	fflush(stdout);
 

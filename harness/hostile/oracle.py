@@ -78,12 +78,9 @@ def number(cells):
 
 
 def export_tokens(cmdline):
-    """The administrator's words; the first 16 parameters count."""
-    tokens = []
+    """The administrator's words"""
     params = [p for p in cmdline.split() if p.startswith("rmem_heap.export=")]
-    for param in params[:16]:
-        tokens += param.split("=", 1)[1].split(":")
-    return [t.encode() for t in tokens if t], len(params) > 16
+    return [t.encode() for p in params for t in p.split("=", 1)[1].split(":") if t]
 
 
 class Region:
@@ -183,7 +180,7 @@ class Region:
 class Oracle:
     def __init__(self, blob, cmdline):
         self.root, self.reservations = parse(blob)
-        self.tokens, self.too_many = export_tokens(cmdline)
+        self.tokens = export_tokens(cmdline)
         self.named = {t for t in self.tokens if t != b"*" and t[:1] != b"!"}
         self.held = {t[1:] for t in self.tokens if t[:1] == b"!"}
         self.all_pools = b"*" in self.tokens
@@ -452,15 +449,19 @@ def unescape(text):
     return re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), text)
 
 
+def messages(console, name):
+    """What the boot messages say of the regions of a name: mode, KiB, exported by, reason"""
+    return re.findall(rb"rmem_heap: " + re.escape(name) + rb": (\w+),(?: (\d+) KiB,)? "
+                      rb"(?:exported \(([^\r\n]*)\)|not exported: ([^\r\n]*))", console)
+
+
 def compare(oracle, console):
     """What is wrong with what the machine said: (class, text) each"""
     bad = []
-    raw, sysfs, heaps, used = [], {}, [], {}
+    sysfs, heaps, used = {}, [], {}
     for line in console.split(b"\n"):
         line = line.rstrip(b"\r")
-        if line.startswith(b"H region "):
-            raw.append(unescape(line[9:]))
-        elif line.startswith(b"H sysfs "):
+        if line.startswith(b"H sysfs "):
             _, _, name, attr, val = line.split(b" ", 4)
             sysfs.setdefault(unescape(name), {})[attr.decode()] = unescape(val)
         elif line.startswith(b"H heap "):
@@ -472,31 +473,22 @@ def compare(oracle, console):
     def show(name):
         return repr(name)[1:]
 
-    table = {}
-    for line in raw:
-        columns = line.split(b"\t")
-        if len(columns) != 7:
-            bad.append(("table", "a line of rmem_heap/regions with %d columns: %s" %
-                        (len(columns), show(line))))
-        else:
-            table.setdefault(columns[0], []).append(columns)
     extents = []
     names = {r.name for r in oracle.regions}
     for r in oracle.regions:
-        if re.search(rb"[\t\n/]", r.name):
-            # Cannot be told apart in the table, or is cut there.
+        if re.search(rb"[\n/]", r.name):
+            # Cannot be told apart in the messages, or is cut there.
             if r.name in heaps:
                 bad.append(("heap", "heap with a blank in its name: " + show(r.name)))
             continue
         same = [o for o in oracle.regions if o.name == r.name]
-        rows = table.get(r.name, [])
-        if len(rows) != len(same):
-            bad.append(("table", "%s: %d lines in rmem_heap/regions, not %d" %
-                        (show(r.name), len(rows), len(same))))
+        said = messages(console, r.name)
+        if len(said) != len(same):
+            bad.append(("message", "%s: %d messages about it, not %d" %
+                        (show(r.name), len(said), len(same))))
             continue
-        row = rows[same.index(r)]
-        kind, by, reason = row[1].decode(), row[5], row[6]
-        heap = by != b"-"
+        mode, kib, by, reason = said[same.index(r)]
+        kind, heap = mode.decode(), bool(by)
         allowed = oracle.judge(r)
         if (kind, heap) not in allowed:
             bad.append(("kind", "%s: %s%s (%s), but allowed: %s" % (
@@ -510,20 +502,12 @@ def compare(oracle, console):
             bad.append(("heap", "%s: not exported, but there is a heap" % show(r.name)))
         if not heap and reason in (b"", b"-"):
             bad.append(("reason", "%s: no reason" % show(r.name)))
-        if heap and reason != b"-":
-            bad.append(("reason", "%s: exported, and a reason" % show(r.name)))
         want_by = {b"default"} if r.mode == "cma" else set()
         want_by |= {b"its node"} if r.export else set()
         if r.name in oracle.named or oracle.all_pools:
             want_by.add(b"rmem_heap.export")
         if heap and by not in want_by and not r.doubt and not r.compatible_doubt:
             bad.append(("by", "%s: exported by %s" % (show(r.name), show(by))))
-        size = int(row[3])
-        # Some line on the console names the node and says what was made of it.
-        if re.fullmatch(rb"[!-~]+", r.name):
-            line = b"rmem_heap: " + r.name + b": " + row[1]
-            if line not in console:
-                bad.append(("message", "%s: not a word about it" % show(r.name)))
         asked = r.name in oracle.named or r.export and kind != "disabled"
         if asked and not heap and not (r.name in oracle.held) and \
            re.fullmatch(rb"[!-~]+", r.name) and len(same) == 1 and \
@@ -532,15 +516,18 @@ def compare(oracle, console):
         if heap and kind == "owned" and b"exporting it although" not in console:
             bad.append(("message", "%s: no warning about its owner" % show(r.name)))
 
-        attrs = sysfs.get(r.name)
-        if attrs and len(same) == 1:
-            if attrs.get("mode") != row[1] or attrs.get("exported_by") != by or \
-               attrs.get("reason") != reason or int(attrs.get("size", b"-1")) != size:
-                bad.append(("sysfs", "%s: sysfs and the table differ: %s %s" %
-                            (show(r.name), attrs, row)))
+        # Names that are no file names, and the second node of one name, are in messages only.
+        in_sysfs = 0 < len(r.name) < 256 and r.name not in (b".", b"..") and r is same[0]
+        attrs = sysfs.get(r.name, {}) if in_sysfs else {}
+        size = int(attrs.get("size", b"0"))
+        if in_sysfs and (attrs.get("mode"), size // 1024, attrs.get("exported_by"),
+                         attrs.get("reason")) != (mode, int(kib or 0), by or b"-",
+                                                  reason or b"-"):
+            bad.append(("sysfs", "%s: sysfs and the messages differ: %s %s" %
+                        (show(r.name), attrs, (mode, kib, by, reason))))
         if heap:
-            base = int((attrs or {}).get("base", b"-1"), 0)
-            if not attrs or base < 0:
+            base = int(attrs.get("base", b"-1"), 0)
+            if base < 0:
                 bad.append(("sysfs", "%s: has no base in sysfs" % show(r.name)))
                 continue
             extents.append((base, base + size, r))
@@ -561,9 +548,9 @@ def compare(oracle, console):
                 bad.append(("use", "%s: %s" % (show(r.name), use or "not used")))
             elif int(use[3:]) > size:
                 bad.append(("use", "%s: %s bytes from %d" % (show(r.name), use[3:], size)))
-    for name in table:
-        if name not in names and not any(re.search(rb"[\t\n/]", n) for n in names):
-            bad.append(("table", "%s: no such region" % show(name)))
+    for name in sysfs:
+        if name not in names and not any(b"/" in n for n in names):
+            bad.append(("sysfs", "%s: no such region" % show(name)))
 
     # No two heaps, and no heap and another region that the kernel has, share memory.
     extents.sort(key=lambda e: e[:2])
@@ -605,6 +592,4 @@ def compare(oracle, console):
             continue
         if b"rmem_heap: export=" + t + b": there is no such reserved-memory region" not in console:
             bad.append(("message", "export=%s: not a word about it" % show(t)))
-    if oracle.too_many and b"more than 16 times" not in console:
-        bad.append(("message", "more than 16 parameters: not a word"))
     return bad

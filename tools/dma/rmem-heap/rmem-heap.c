@@ -178,9 +178,10 @@ struct region {
 	char *mode;
 	char *exported_by;
 	char *reason;
+	char *allocator;
 	char *cpu_access;
-	uint64_t size, base, used, peak, buffers, available, largest_free, alignment,
-		 max_buffer;
+	uint64_t size, base, used, peak, buffers, available, largest_free, dirty, lost,
+		 alignment, max_buffer;
 	bool in_class;
 	bool heap;
 	struct names consumers;
@@ -274,16 +275,12 @@ static void read_region(struct region *r, const char *name)
 		.name = xstrdup(name),
 		.heap = !access(heap, F_OK),
 		.in_class = !access(folder, F_OK),
-		.size = UNKNOWN, .base = UNKNOWN, .used = UNKNOWN, .peak = UNKNOWN,
-		.buffers = UNKNOWN, .available = UNKNOWN, .largest_free = UNKNOWN,
-		.alignment = UNKNOWN, .max_buffer = UNKNOWN,
 	};
-	if (!r->in_class)
-		return;
 
 	r->mode = read_text(folder, "mode");
 	r->exported_by = read_text(folder, "exported_by");
 	r->reason = read_text(folder, "reason");
+	r->allocator = read_text(folder, "allocator");
 	r->cpu_access = read_text(folder, "cpu_access");
 	r->size = read_number(folder, "size");
 	r->base = read_number(folder, "base");
@@ -292,6 +289,8 @@ static void read_region(struct region *r, const char *name)
 	r->buffers = read_number(folder, "buffers");
 	r->available = read_number(folder, "available");
 	r->largest_free = read_number(folder, "largest_free");
+	r->dirty = read_number(folder, "dirty");
+	r->lost = read_number(folder, "lost");
 	r->alignment = read_number(folder, "alignment");
 	r->max_buffer = read_number(folder, "max_buffer");
 
@@ -490,6 +489,7 @@ static void json_region(const struct region *r)
 	json_comma = false;
 	json_text("name", r->name);
 	json_text("mode", r->mode);
+	json_text("allocator", r->allocator);
 	json_number("size", r->size);
 	json_number("base", r->base);
 	json_number("used", r->used);
@@ -497,6 +497,8 @@ static void json_region(const struct region *r)
 	json_number("buffers", r->buffers);
 	json_number("available", r->available);
 	json_number("largest_free", r->largest_free);
+	json_number("dirty", r->dirty);
+	json_number("lost", r->lost);
 	json_number("alignment", r->alignment);
 	json_number("max_buffer", r->max_buffer);
 	json_text("cpu_access", r->cpu_access);
@@ -636,8 +638,10 @@ static int cmd_info(int argc, char **argv)
 		printf("%-14s%s\n", "available", human(r.available));
 	}
 	if (r.largest_free != UNKNOWN)
-		printf("%-14s%s\n", "largest free", human(r.largest_free));
+		printf("%-14s%s, %s to be cleared, %s lost\n", "largest free",
+		       human(r.largest_free), human(r.dirty), human(r.lost));
 	if (r.cpu_access) {
+		printf("%-14s%s\n", "allocator", r.allocator ?: "?");
 		printf("%-14s%s\n", "CPU access", r.cpu_access);
 		printf("%-14s%s\n", "alignment", human(r.alignment));
 		printf("%-14s%s\n", "max buffer", human(r.max_buffer));
@@ -730,8 +734,6 @@ static int cmd_map(int argc, char **argv)
 		}
 		if (k % columns == 0)
 			printf("%10s  ", human(from));
-		/* What is dirty is in use for the pool, too. */
-		used -= dirty < used ? dirty : used;
 		putchar(used == to - from ? '#' : used ? '+' : dirty ? '~' : '.');
 		if (k % columns == columns - 1 || to == r.size)
 			putchar('\n');

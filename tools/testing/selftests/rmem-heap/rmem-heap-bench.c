@@ -15,6 +15,7 @@
  *	bench,RUN,LABEL,BYTES,THREADS,MEDIAN,P10,P90,UNIT
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-heap.h>
@@ -32,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CLASS		"/sys/class/rmem_heap"
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
 #define KIB		1024UL
 #define MIB		(1024 * KIB)
@@ -165,34 +167,47 @@ static int alloc_buffer(const struct heap *heap, unsigned long len)
 	return ioctl(heap->fd, DMA_HEAP_IOCTL_ALLOC, &data) ? -1 : (int)data.fd;
 }
 
+/* Bytes of all carveouts that wait to be cleared */
+static unsigned long long dirty_bytes(void)
+{
+	unsigned long long bytes, sum = 0;
+	DIR *dir = opendir(CLASS);
+	struct dirent *entry;
+	bool known = false;
+	char path[400];
+	FILE *f;
+
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), CLASS "/%.255s/dirty", entry->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fscanf(f, "%llu", &bytes) == 1) {
+			sum += bytes;
+			known = true;
+		}
+		fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	if (!known && !failed)
+		printf("bench: no carveout in " CLASS "\n");
+	failed |= !known;
+	return sum;
+}
+
 /* Waits until nothing is left to be cleared in the background, as it would disturb others */
 static void settle(void)
 {
-	char line[512], name[256], dirty[32];
 	unsigned int tries;
-	bool busy = true;
-	FILE *f;
 
-	for (tries = 0; busy && tries < 1000; tries++) {
-		f = fopen("/sys/kernel/debug/rmem_heap/usage", "r");
-		if (!f) {
-			if (!failed)
-				printf("bench: no rmem_heap/usage in debugfs\n");
+	for (tries = 0; dirty_bytes(); tries++) {
+		if (tries == 1000) {
+			printf("bench: still something to clear\n");
 			failed = 1;
 			return;
 		}
-		busy = false;
-		while (fgets(line, sizeof(line), f))
-			if (sscanf(line, "%255s %*s %*s %*s %*s %31s", name, dirty) == 2 &&
-			    strcmp(dirty, "-") && strcmp(dirty, "0"))
-				busy = true;
-		fclose(f);
-		if (busy)
-			usleep(200);
-	}
-	if (busy) {
-		printf("bench: still something to clear\n");
-		failed = 1;
+		usleep(200);
 	}
 }
 
@@ -579,7 +594,6 @@ int main(void)
 		mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 		mount("proc", "/proc", "proc", 0, NULL);
 		mount("sysfs", "/sys", "sysfs", 0, NULL);
-		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	}
 
 	page_size = sysconf(_SC_PAGESIZE);

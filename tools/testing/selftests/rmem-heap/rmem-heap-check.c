@@ -8,11 +8,11 @@
  *   -r NAME  test only the region of that name
  *   -h       help
  *
- * Reads the list of regions from debugfs (/sys/kernel/debug/rmem_heap/regions), tests every
- * exported region through /dev/dma_heap/<name>, and verifies that regions which are not exported
- * have no heap. The test consumers, /dev/rmem-consumer-<node>, play the devices; without them only
- * the checks that need a device are left out. While it runs, regions are filled to the last page:
- * not for machines whose devices are in use.
+ * Reads the list of regions from sysfs (/sys/class/rmem_heap), tests every exported region through
+ * /dev/dma_heap/<name>, and verifies that regions which are not exported have no heap. The test
+ * consumers, /dev/rmem-consumer-<node>, play the devices; without them only the checks that need a
+ * device are left out. While it runs, regions are filled to the last page: not for machines whose
+ * devices are in use.
  *
  * Exit status: 0 all checks passed, 1 a check failed, 2 nothing could be tested. The last line of
  * every run is "rmem-heap-check: N passed, N failed".
@@ -42,20 +42,17 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
-#include <linux/magic.h>
 #include <linux/types.h>
 
 #include "rmem_heap_consumer.h"
 
-#define DEBUGFS		"/sys/kernel/debug"
-#define REGIONS		DEBUGFS "/rmem_heap/regions"
+#define CLASS		"/sys/class/rmem_heap"
 #define HEAPS		"/dev/dma_heap"
 #define CONSUMER	"rmem-consumer-"
 
@@ -1373,7 +1370,7 @@ static bool check_node(struct region *r)
 	else if (r->exported && !S_ISCHR(st.st_mode))
 		failed(0, "a heap for an exported region", "%s is no character device", r->heap);
 	else if (r->exported && r->memory == MEM_NONE)
-		failed(0, "a memory type for an exported region", "none in " REGIONS);
+		failed(0, "a memory type for an exported region", "none in " CLASS);
 	for (i = 0; i < ARRAY_SIZE(mainline_heaps); i++)
 		if (!strcmp(r->name, mainline_heaps[i]))
 			there = false;
@@ -1406,64 +1403,57 @@ static void run_region(struct region *r)
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
-static int read_regions(void)
+/* The text of a file of a region in sysfs; "-" if there is none */
+static char *attribute(const char *region, const char *name)
 {
-	char *line = NULL, *field[7], *rest, *end;
-	unsigned int i, nr = 0;
-	struct region *r;
+	char path[PATH_MAX], *text = NULL;
 	size_t room = 0;
-	struct statfs fs;
 	FILE *f;
 
-	f = fopen(REGIONS, "r");
-	if (!f) {
-		fprintf(stderr, "rmem-heap-check: cannot open %s: %s\n", REGIONS, strerror(errno));
-		if (errno == EACCES)
-			fprintf(stderr, "  run it as root\n");
-		else if (statfs(DEBUGFS, &fs) || fs.f_type != DEBUGFS_MAGIC)
-			fprintf(stderr, "  first: mount -t debugfs none %s\n", DEBUGFS);
-		else
-			fprintf(stderr, "  this kernel has no reserved memory heaps\n");
+	snprintf(path, sizeof(path), "%s/%s/%s", CLASS, region, name);
+	f = fopen(path, "re");
+	if (!f || getline(&text, &room, f) < 0)
+		text = must(strdup("-"));
+	if (f)
+		fclose(f);
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static int read_regions(void)
+{
+	struct dirent **entry;
+	int i, n = scandir(CLASS, &entry, NULL, alphasort);
+	struct region *r;
+	char *cpu;
+
+	if (n < 0) {
+		fprintf(stderr, "rmem-heap-check: %s: %s\n"
+			"  this kernel has no reserved memory heaps, or the device tree no regions\n",
+			CLASS, strerror(errno));
 		return -1;
 	}
-	while (getline(&line, &room, f) > 0) {
-		nr++;
-		line[strcspn(line, "\n")] = '\0';
-		rest = line;
-		for (i = 0; i < ARRAY_SIZE(field) && rest; i++)
-			field[i] = strsep(&rest, "\t");
-		if (i < ARRAY_SIZE(field) || !*field[0]) {
-			fprintf(stderr, "rmem-heap-check: %s line %u has not %zu fields\n",
-				REGIONS, nr, ARRAY_SIZE(field));
-			fclose(f);
-			return -1;
-		}
-		regions = must(realloc(regions, (nr_regions + 1) * sizeof(*regions)));
+	regions = must(calloc(n, sizeof(*regions)));
+	for (i = 0; i < n; i++) {
+		if (entry[i]->d_type != DT_LNK)
+			continue;
 		r = &regions[nr_regions++];
-		memset(r, 0, sizeof(*r));
-		r->name = must(strdup(field[0]));
-		r->mode = must(strdup(field[1]));
-		r->allocator = must(strdup(field[2]));
-		r->size = strtoull(field[3], &end, 0);
-		r->exported_by = must(strdup(field[5]));
-		r->reason = must(strdup(field[6]));
+		r->name = entry[i]->d_name;
+		r->mode = attribute(r->name, "mode");
+		r->allocator = attribute(r->name, "allocator");
+		r->size = strtoull(attribute(r->name, "size"), NULL, 0);
+		r->exported_by = attribute(r->name, "exported_by");
+		r->reason = attribute(r->name, "reason");
 		r->exported = strcmp(r->exported_by, "-");
 		snprintf(r->heap, sizeof(r->heap), "%s/%s", HEAPS, r->name);
-		if (!strcmp(field[4], "linear"))
+		cpu = attribute(r->name, "cpu_access");
+		if (!strcmp(cpu, "cached"))
 			r->memory = MEM_LINEAR;
-		else if (!strcmp(field[4], "wc"))
+		else if (!strcmp(cpu, "write-combined"))
 			r->memory = MEM_WC;
-		else if (!strcmp(field[4], "device-only"))
+		else if (!strcmp(cpu, "none"))
 			r->memory = MEM_DEVICE_ONLY;
-		if (end == field[3] || *end || (!r->memory && strcmp(field[4], "-"))) {
-			fprintf(stderr, "rmem-heap-check: %s line %u: size \"%s\", memory \"%s\"\n",
-				REGIONS, nr, field[3], field[4]);
-			fclose(f);
-			return -1;
-		}
 	}
-	free(line);
-	fclose(f);
 	return 0;
 }
 
@@ -1657,7 +1647,6 @@ static void start_as_init(void)
 	}
 	mount_on("proc", "/proc");
 	mount_on("sysfs", "/sys");
-	mount_on("debugfs", DEBUGFS);
 	mount_on("tmpfs", "/tmp");
 }
 
@@ -1669,7 +1658,7 @@ static int run(const char *only)
 	if (read_regions() || read_consumers())
 		return 2;
 	if (only && !find_region(only)) {
-		fprintf(stderr, "rmem-heap-check: no region \"%s\" in %s\n", only, REGIONS);
+		fprintf(stderr, "rmem-heap-check: no region \"%s\" in %s\n", only, CLASS);
 		return 2;
 	}
 
@@ -1718,7 +1707,7 @@ static void print_usage(FILE *f)
 {
 	fprintf(f,
 		"usage: rmem-heap-check [-v] [-r NAME] [-h]\n"
-		"Tests every reserved memory region through its dma-heap; needs root and debugfs.\n"
+		"Tests every reserved memory region through its dma-heap; needs root.\n"
 		"  -v       print each check\n"
 		"  -r NAME  test only the region of that name\n"
 		"  -h       this help\n"

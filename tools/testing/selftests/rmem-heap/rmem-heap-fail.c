@@ -891,11 +891,11 @@ static void test_driver(const char *driver)
 static void test_files(void)
 {
 	static const char * const attributes[] = {
-		"mode", "size", "base", "exported_by", "reason", "used", "peak", "buffers",
-		"largest_free", "available", "alignment", "max_buffer", "cpu_access", "uevent",
+		"mode", "size", "base", "exported_by", "reason", "allocator", "used", "peak",
+		"buffers", "largest_free", "dirty", "lost", "available", "alignment",
+		"max_buffer", "cpu_access", "uevent",
 	};
 	static const char * const files[] = {
-		DEBUGFS "/rmem_heap/regions", DEBUGFS "/rmem_heap/usage",
 		DEBUGFS "/rmem_heap/map", DEBUGFS "/dma_buf/bufinfo",
 		"/sys/module/rmem_heap/parameters/export",
 	};

@@ -60,7 +60,6 @@
 
 #define CLASS		"/sys/class/rmem_heap"
 #define DRIVER		"/sys/bus/platform/drivers/rmem-heap-sample"
-#define USAGE		"/sys/kernel/debug/rmem_heap/usage"
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define GROUP		"/tmp/cgroup/limited"
 
@@ -1719,20 +1718,12 @@ static uint64_t attribute(const struct heap *heap, const char *what)
 	return value;
 }
 
-/* Bytes of a heap that wait to be cleared */
+/* Bytes of a heap that wait to be cleared; only carveouts have the file */
 static uint64_t dirty(const struct heap *heap)
 {
-	char line[500], name[256], value[32];
-	unsigned long long bytes = 0;
-	FILE *f = fopen(USAGE, "re");
+	uint64_t bytes = attribute(heap, "dirty");
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%255s %*s %*s %*s %*s %31s", name, value) == 2 &&
-		    !strcmp(name, heap->name))
-			bytes = strtoull(value, NULL, 10);
-	if (f)
-		fclose(f);
-	return bytes;
+	return bytes == ~0ULL ? 0 : bytes;
 }
 
 static bool set_drivers(bool bound)
