@@ -68,15 +68,20 @@ unsigned int rmem_bench_fill(struct rmem_heap *heap, struct rmem_buffer **bufs, 
 	return n;
 }
 
-/* Leaves every second page in use, and the others free; returns the number of pages. */
-unsigned int rmem_bench_checkerboard(struct rmem_heap *heap, struct rmem_buffer **bufs)
+/*
+ * Leaves half of the pages in use: every second one, or at random, which processors cannot
+ * predict; returns the number of pages.
+ */
+unsigned int rmem_bench_perforate(struct rmem_heap *heap, struct rmem_buffer **bufs, bool random)
 {
 	unsigned int i, n = rmem_bench_fill(heap, bufs, PAGE_SIZE);
+	struct rnd_state rnd;
 
+	prandom_seed_state(&rnd, 20260101);
 	for (i = 0; i < n; i++) {
 		if (i % 1024 == 0)
 			cond_resched();
-		if (rmem_bench_page(bufs[i]) % 2)
+		if ((random ? prandom_u32_state(&rnd) : rmem_bench_page(bufs[i])) % 2)
 			continue;
 		rmem_buffer_free(bufs[i]);
 		bufs[i] = NULL;
@@ -154,6 +159,7 @@ static void rmem_bench_tasks(struct kunit *test)
 	struct rmem_heap *heap = rmem_bench_heap(test, RMEM_HEAP_CARVEOUT, 44 * SZ_1M);
 	struct rmem_series *s = rmem_bench_series(test, ARRAY_SIZE(kinds));
 	struct rmem_bench_task tasks[5];
+	struct task_struct *thread;
 	unsigned int i, k, r, failed;
 
 	for (r = 0; r < 3; r++) {
@@ -167,8 +173,8 @@ static void rmem_bench_tasks(struct kunit *test)
 					.seed = 100 * r + i + 1,
 				};
 				init_completion(&tasks[i].done);
-				KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(rmem_bench_task, &tasks[i],
-									    "rmem_bench")));
+				thread = kthread_run(rmem_bench_task, &tasks[i], "rmem_bench");
+				KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
 			}
 			for (failed = 0, i = 0; i < kinds[k].nr; i++) {
 				wait_for_completion(&tasks[i].done);
@@ -183,7 +189,9 @@ static void rmem_bench_tasks(struct kunit *test)
 
 /*
  * Random allocations and frees in 512 MiB. The same steps are taken by the carveout and by a
- * first fit that does not align. Which pages are free is noted outside of the allocators.
+ * first fit that does not align: once without a pause, so that freed pages wait for the
+ * worker, and once with all of them clear before the next step. Which pages are free is noted
+ * outside of the allocators.
  */
 #define RMEM_RANDOM_SIZE	SZ_512M
 #define RMEM_RANDOM_PAGES	(RMEM_RANDOM_SIZE >> PAGE_SHIFT)
@@ -258,9 +266,9 @@ static void rmem_random_gave(struct rmem_random *a, unsigned int slot, unsigned 
 
 static void rmem_random_play(struct rmem_heap *heap, struct rmem_buffer **bufs,
 			     struct rmem_random *ours, struct rmem_random *plain, u16 *pages,
-			     enum rmem_random_kind kind, unsigned int fill)
+			     enum rmem_random_kind kind, unsigned int fill, bool settle)
 {
-	unsigned long most = RMEM_RANDOM_PAGES / 100 * fill, used = 0;
+	unsigned long most = RMEM_RANDOM_PAGES / 100 * fill, used = 0, at;
 	unsigned int step, n = 0, slot, samples = 0;
 	struct rnd_state rnd;
 
@@ -272,10 +280,10 @@ static void rmem_random_play(struct rmem_heap *heap, struct rmem_buffer **bufs,
 
 		if (used + want <= most) {
 			bufs[n] = rmem_bench_get(heap, (size_t)want << PAGE_SHIFT);
-			rmem_random_took(ours, n, bufs[n] ? rmem_bench_page(bufs[n]) :
-					 RMEM_RANDOM_PAGES, want);
-			rmem_random_took(plain, n, bitmap_find_next_zero_area(plain->map,
-					 RMEM_RANDOM_PAGES, 0, want, 0), want);
+			at = bufs[n] ? rmem_bench_page(bufs[n]) : RMEM_RANDOM_PAGES;
+			rmem_random_took(ours, n, at, want);
+			at = bitmap_find_next_zero_area(plain->map, RMEM_RANDOM_PAGES, 0, want, 0);
+			rmem_random_took(plain, n, at, want);
 			pages[n++] = want;
 			used += want;
 		} else {
@@ -294,7 +302,10 @@ static void rmem_random_play(struct rmem_heap *heap, struct rmem_buffer **bufs,
 			plain->sum += rmem_random_largest(plain->map);
 			samples++;
 		}
-		cond_resched();
+		if (settle)
+			rmem_bench_settle(heap);
+		else
+			cond_resched();
 	}
 	ours->sum = div_u64(ours->sum, samples);
 	plain->sum = div_u64(plain->sum, samples);
@@ -311,25 +322,27 @@ static void rmem_bench_random(struct kunit *test)
 		u16 pages[RMEM_RANDOM_PAGES];
 	} *state = kvzalloc(sizeof(*state), GFP_KERNEL);
 	struct rmem_series *s = rmem_bench_series(test, 1);
-	unsigned int kind, fill, i;
+	unsigned int k, i;
 	char run[64];
 
 	KUNIT_ASSERT_NOT_NULL(test, state);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, rmem_bench_bufs_free, state));
-	for (kind = RMEM_RANDOM_LOG; kind <= RMEM_RANDOM_POWERS; kind++) {
-		for (fill = 50; fill <= 80; fill += 30) {
-			rmem_random_play(heap, bufs, &state->of[0], &state->of[1], state->pages,
-					 kind, fill);
-			for (i = 0; i < ARRAY_SIZE(labels); i++) {
-				snprintf(run, sizeof(run), "random-%u-%s", fill, rmem_random_names[kind]);
-				s->n = 0;
-				rmem_bench_add(s, state->of[i].sum << (PAGE_SHIFT - 10));
-				rmem_bench_result(run, labels[i], RMEM_RANDOM_SIZE, s, "KiB");
-				strcat(run, "-failed");
-				s->n = 0;
-				rmem_bench_add(s, state->of[i].failed);
-				rmem_bench_result(run, labels[i], RMEM_RANDOM_SIZE, s, "failures");
-			}
+	for (k = 0; k < 3 * 2 * 2; k++) {
+		unsigned int kind = k / 4, fill = k & 2 ? 80 : 50;
+		bool settle = k & 1;
+
+		rmem_random_play(heap, bufs, &state->of[0], &state->of[1], state->pages, kind,
+				 fill, settle);
+		for (i = 0; i < ARRAY_SIZE(labels); i++) {
+			snprintf(run, sizeof(run), "random-%s-%u-%s", settle ? "settled" : "busy",
+				 fill, rmem_random_names[kind]);
+			s->n = 0;
+			rmem_bench_add(s, state->of[i].sum << (PAGE_SHIFT - 10));
+			rmem_bench_result(run, labels[i], RMEM_RANDOM_SIZE, s, "KiB");
+			strcat(run, "-failed");
+			s->n = 0;
+			rmem_bench_add(s, state->of[i].failed);
+			rmem_bench_result(run, labels[i], RMEM_RANDOM_SIZE, s, "failures");
 		}
 	}
 }
@@ -451,8 +464,8 @@ static struct rmem_heap *rmem_bench_void(struct kunit *test, u64 size)
 }
 
 /*
- * The longest of several calls on a checkerboard, and the longest time without preemption,
- * for which the kernel must trace preemption
+ * The longest of several calls while half of the pages are free, and the longest time without
+ * preemption, which only a kernel that traces preemption can tell
  */
 static void rmem_bench_preemption(struct kunit *test)
 {
@@ -465,12 +478,13 @@ static void rmem_bench_preemption(struct kunit *test)
 	struct rmem_buffer **bufs, *buf = NULL;
 	unsigned int h, i, r, n;
 	u64 longest, t;
+	size_t len;
 
 	for (h = 0; h < ARRAY_SIZE(heaps); h++) {
 		call = rmem_bench_series(test, 1);
 		off = rmem_bench_series(test, 1);
 		bufs = rmem_bench_bufs(test, heaps[h]);
-		n = rmem_bench_checkerboard(heaps[h], bufs);
+		n = rmem_bench_perforate(heaps[h], bufs, true);
 		for (r = 0; r < 9; r++) {
 			longest = 0;
 			rmem_preempt_trace();
@@ -485,9 +499,10 @@ static void rmem_bench_preemption(struct kunit *test)
 			rmem_bench_add(call, longest);
 		}
 		rmem_bench_drain(heaps[h], bufs, n);
-		rmem_bench_result("longest-call", "carveout", heaps[h]->rmem->size, call, "ns");
+		len = heaps[h]->rmem->size;
+		rmem_bench_result("longest-call", "carveout", len, call, "ns");
 		if (rmem_preempt_traced)
-			rmem_bench_result("preempt-off", "carveout", heaps[h]->rmem->size, off, "ns");
+			rmem_bench_result("preempt-off", "carveout", len, off, "ns");
 	}
 }
 

@@ -167,10 +167,6 @@ static int rmem_peers_test_init(struct kunit *test)
 	return 0;
 }
 
-/* Calls fn with each of the first n peers, each as often the first as the others. */
-#define rmem_peers_in_turn(peer, i, r, n) \
-	for ((i) = 0, (peer) = (r) % (n); (i) < (n); (i)++, (peer) = ((peer) + 1) % (n))
-
 static void rmem_peers_result(const char *run, size_t len, struct rmem_series *s)
 {
 	unsigned int peer;
@@ -192,7 +188,9 @@ static void rmem_peers_sustained(struct kunit *test)
 		s = rmem_bench_series(test, RMEM_PEERS);
 		batch = clamp(SZ_256M / lens[k], 8UL, 512UL);
 		for (r = 0; r < 20; r++) {
-			rmem_peers_in_turn(peer, i, r, RMEM_PEER_GEN_POOL) {
+			/* Each peer is as often the first as the others. */
+			for (i = r; i < r + RMEM_PEER_GEN_POOL; i++) {
+				peer = i % RMEM_PEER_GEN_POOL;
 				u64 t = rmem_bench_ns();
 
 				for (b = 0; b < batch; b++) {
@@ -239,13 +237,16 @@ static void rmem_peers_pause(struct kunit *test)
 /* The end of buffers of a page: with and without what it costs to clear them later */
 static void rmem_peers_free(struct kunit *test)
 {
-	struct rmem_series *s = rmem_bench_series(test, RMEM_PEERS), *all = rmem_bench_series(test, RMEM_PEERS);
+	struct rmem_series *all = rmem_bench_series(test, RMEM_PEERS);
+	struct rmem_series *s = rmem_bench_series(test, RMEM_PEERS);
 	struct dma_buf *bufs[128];
 	unsigned int i, r, b, peer;
 	u64 t;
 
 	for (r = 0; r < RMEM_BENCH_ROUNDS; r++) {
-		rmem_peers_in_turn(peer, i, r, RMEM_PEERS) {
+		/* Each peer is as often the first as the others. */
+		for (i = r; i < r + RMEM_PEERS; i++) {
+			peer = i % RMEM_PEERS;
 			for (b = 0; b < ARRAY_SIZE(bufs); b++) {
 				bufs[b] = rmem_peer_alloc(peer, SZ_4K);
 				KUNIT_ASSERT_FALSE(test, IS_ERR(bufs[b]));
@@ -298,7 +299,9 @@ static void rmem_peers_sync(struct kunit *test)
 			}
 		}
 		for (r = 0; r < RMEM_BENCH_ROUNDS; r++) {
-			rmem_peers_in_turn(peer, i, r, RMEM_PEER_GEN_POOL) {
+			/* Each peer is as often the first as the others. */
+			for (i = r; i < r + RMEM_PEER_GEN_POOL; i++) {
+				peer = i % RMEM_PEER_GEN_POOL;
 				u64 t = rmem_bench_ns();
 
 				for (b = 0; b < 1000; b++) {
@@ -332,22 +335,23 @@ static void rmem_peers_holes(struct kunit *test)
 	struct rmem_buffer **bufs = rmem_bench_bufs(test, rmem_peer_carveout);
 	struct rmem_series *s = rmem_bench_series(test, RMEM_PEERS);
 	struct rmem_series *fails = rmem_bench_series(test, RMEM_PEERS);
-	unsigned int i, k, r, peer, n, pages = RMEM_PEER_SIZE >> PAGE_SHIFT;
+	unsigned int i, r, peer, n, pages = RMEM_PEER_SIZE >> PAGE_SHIFT;
 	struct dma_buf *dmabuf[64];
 	bool ok = true;
 	u64 t;
 
-	n = rmem_bench_checkerboard(rmem_peer_carveout, bufs);
+	n = rmem_bench_perforate(rmem_peer_carveout, bufs, false);
 	for (i = 0; i < pages; i++)
 		gen_pool_alloc(rmem_peer_pool, PAGE_SIZE);
 	for (i = 0; i < pages; i += 2)
 		gen_pool_free(rmem_peer_pool, SZ_1G + i * PAGE_SIZE, PAGE_SIZE);
 
 	for (r = 0; r < 50; r++) {
-		rmem_peers_in_turn(k, i, r, ARRAY_SIZE(peers)) {
+		/* Each peer is as often the first as the others. */
+		for (i = r; i < r + ARRAY_SIZE(peers); i++) {
 			unsigned int b;
 
-			peer = peers[k];
+			peer = peers[i % ARRAY_SIZE(peers)];
 			rmem_peer_settle();
 			t = rmem_bench_ns();
 			for (b = 0; b < ARRAY_SIZE(dmabuf); b++)
