@@ -124,7 +124,7 @@ def judge_carveout(r, t, um):
     t.most("carveout: 256 MiB of 4 KiB buffers, half freed, then 8 KiB at once", um,
            [get("half-freed", "carveout", 8 * KIB) / 1e6], 0.5, " ms")
     v = [get("preempt-off", "carveout", size, "um-preempt") / 1e6 for size in (4096 * MIB, 256 * MIB)]
-    t.most("carveout with half of its pages in use: longest time with preemption off; 4 GiB "
+    t.most("carveout with every second page in use: longest time with preemption off; 4 GiB "
            "without memory, 256 MiB with memory", um + ", CONFIG_PREEMPT", v, 0.1, " ms", 3,
            readme=True)
     v = [get("longest-call", "carveout", size) / 1e6 for size in (4096 * MIB, 256 * MIB)]

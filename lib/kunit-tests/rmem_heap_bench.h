@@ -47,7 +47,7 @@ void rmem_bench_result(const char *run, const char *label, size_t len,
 struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode mode, u64 size);
 void rmem_bench_settle(struct rmem_heap *heap);
 unsigned int rmem_bench_fill(struct rmem_heap *heap, struct rmem_buffer **bufs, size_t len);
-unsigned int rmem_bench_perforate(struct rmem_heap *heap, struct rmem_buffer **bufs, bool random);
+unsigned int rmem_bench_perforate(struct rmem_heap *heap, struct rmem_buffer **bufs);
 void rmem_bench_drain(struct rmem_heap *heap, struct rmem_buffer **bufs, unsigned int n);
 struct rmem_buffer **rmem_bench_bufs(struct kunit *test, struct rmem_heap *heap);
 

@@ -68,20 +68,15 @@ unsigned int rmem_bench_fill(struct rmem_heap *heap, struct rmem_buffer **bufs, 
 	return n;
 }
 
-/*
- * Leaves half of the pages in use: every second one, or at random, which processors cannot
- * predict; returns the number of pages.
- */
-unsigned int rmem_bench_perforate(struct rmem_heap *heap, struct rmem_buffer **bufs, bool random)
+/* Leaves every second page in use, and the others free; returns the number of pages. */
+unsigned int rmem_bench_perforate(struct rmem_heap *heap, struct rmem_buffer **bufs)
 {
 	unsigned int i, n = rmem_bench_fill(heap, bufs, PAGE_SIZE);
-	struct rnd_state rnd;
 
-	prandom_seed_state(&rnd, 20260101);
 	for (i = 0; i < n; i++) {
 		if (i % 1024 == 0)
 			cond_resched();
-		if ((random ? prandom_u32_state(&rnd) : rmem_bench_page(bufs[i])) % 2)
+		if (rmem_bench_page(bufs[i]) % 2)
 			continue;
 		rmem_buffer_free(bufs[i]);
 		bufs[i] = NULL;
@@ -464,7 +459,7 @@ static struct rmem_heap *rmem_bench_void(struct kunit *test, u64 size)
 }
 
 /*
- * The longest of several calls while half of the pages are free, and the longest time without
+ * The longest of several calls with every second page in use, and the longest time without
  * preemption, which only a kernel that traces preemption can tell
  */
 static void rmem_bench_preemption(struct kunit *test)
@@ -475,7 +470,7 @@ static void rmem_bench_preemption(struct kunit *test)
 		rmem_bench_heap(test, RMEM_HEAP_CARVEOUT, SZ_256M),
 	};
 	struct rmem_series *call, *off;
-	struct rmem_buffer **bufs, *buf = NULL;
+	struct rmem_buffer **bufs, *buf;
 	unsigned int h, i, r, n;
 	u64 longest, t;
 	size_t len;
@@ -484,7 +479,7 @@ static void rmem_bench_preemption(struct kunit *test)
 		call = rmem_bench_series(test, 1);
 		off = rmem_bench_series(test, 1);
 		bufs = rmem_bench_bufs(test, heaps[h]);
-		n = rmem_bench_perforate(heaps[h], bufs, true);
+		n = rmem_bench_perforate(heaps[h], bufs);
 		for (r = 0; r < 9; r++) {
 			longest = 0;
 			rmem_preempt_trace();
@@ -492,9 +487,9 @@ static void rmem_bench_preemption(struct kunit *test)
 				t = rmem_bench_ns();
 				buf = rmem_bench_get(heaps[h], lens[i]);
 				longest = max(longest, rmem_bench_ns() - t);
+				if (buf)
+					rmem_buffer_free(buf);
 			}
-			if (buf)
-				rmem_buffer_free(buf);
 			rmem_bench_add(off, rmem_preempt_longest());
 			rmem_bench_add(call, longest);
 		}

@@ -340,7 +340,7 @@ static void rmem_peers_holes(struct kunit *test)
 	bool ok = true;
 	u64 t;
 
-	n = rmem_bench_perforate(rmem_peer_carveout, bufs, false);
+	n = rmem_bench_perforate(rmem_peer_carveout, bufs);
 	for (i = 0; i < pages; i++)
 		gen_pool_alloc(rmem_peer_pool, PAGE_SIZE);
 	for (i = 0; i < pages; i += 2)
