@@ -76,12 +76,12 @@ um_carveout() { # FILTER [KERNEL]: the suites that compare carveouts, on one pro
 	taskset -c 0 env KERNEL="${2:-}" MEM=2G DTB="$dir/bench-carveout.dtb" TIMEOUT=600 \
 		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1" "$root/harness/boot.sh"
 }
-um_regions() { # boots with 126 regions, none of them exported
+um_regions() { # boots with 126 regions, none of them exported; a console is slow to print
 	local i names
 	names=$(grep -ohP '^\w+_initcall\(\K\w+' kernel/dma/rmem*.c | paste -sd ,)
 	for ((i = 0; i < 9; i++)); do
 		taskset -c 0 env KERNEL=um-preempt MEM=1G DTB="$dir/many.dtb" TIMEOUT=60 \
-			INITRD="$dir/um.cpio" APPEND="runs= rmem_bench_initcalls=$names" \
+			INITRD="$dir/um.cpio" APPEND="loglevel=6 runs= rmem_bench_initcalls=$names" \
 			"$root/harness/boot.sh"
 	done
 }

@@ -125,12 +125,12 @@ def judge_carveout(r, t, um):
            [get("half-freed", "carveout", 8 * KIB) / 1e6], 0.5, " ms")
     v = [get("preempt-off", "carveout", size, "um-preempt") / 1e6 for size in (4096 * MIB, 256 * MIB)]
     t.most("carveout with every second page in use: longest time with preemption off; 4 GiB "
-           "without memory, 256 MiB with memory", um + ", CONFIG_PREEMPT", v, 0.1, " ms", 3,
+           "without memory, 256 MiB with memory", um + ", preemption traced", v, 0.1, " ms", 3,
            readme=True)
     v = [get("longest-call", "carveout", size) / 1e6 for size in (4096 * MIB, 256 * MIB)]
     t.add("the same: longest allocation", um, ", ".join(f"{ms:.2f}" for ms in v) + " ms", "", None)
     t.most("boot with 126 regions, nothing exported: time in the initcalls of kernel/dma/rmem*", um +
-           ", CONFIG_PREEMPT",
+           ", preemption traced",
            [statistics.median(v for k, v in r.values.items() if k[:2] == ("um-regions", "initcalls")) /
             1e6], 1, " ms")
     for size in (4 * KIB, MIB):

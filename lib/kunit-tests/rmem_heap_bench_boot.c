@@ -62,8 +62,8 @@ static int __init rmem_boot_end(void)
 	unregister_trace_initcall_finish(rmem_boot_finish, NULL);
 	unregister_trace_initcall_start(rmem_boot_start, NULL);
 	tracepoint_synchronize_unregister();
-	pr_info("bench,initcalls,boot,%u,1,%llu,%llu,%llu,ns\n", rmem_boot.n, rmem_boot.sum,
-		rmem_boot.sum, rmem_boot.sum);
+	pr_notice("bench,initcalls,boot,%u,1,%llu,%llu,%llu,ns\n", rmem_boot.n, rmem_boot.sum,
+		  rmem_boot.sum, rmem_boot.sum);
 	return 0;
 }
 late_initcall_sync(rmem_boot_end);
