@@ -3,9 +3,10 @@
 # usage: bench.sh [doc]    measure, beside mainline's heaps and in the same boots
 #
 # Prints each target with what was measured. Results are in build/bench: results.csv,
-# targets.md, plots as *.svg. `doc` copies them into Documentation and README.md.
+# targets.md, plots as *.svg. `doc` copies them into Documentation, and five rows into README.md.
 #
-# User-Mode Linux gives times, which are noisy: medians of interleaved rounds. arm64 in
+# User-Mode Linux gives times, which are noisy: medians of interleaved rounds. In the kernel,
+# carveouts and their peers are measured in the time that the host gave to the processor. arm64 in
 # QEMU counts instructions instead, in steps of 16: its clock is their number.
 . "$(dirname "$0")/lib.sh"
 
@@ -27,6 +28,7 @@ cd "$root"
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
 mkdir -p "$dir"
 make -s kernel TARGET=um
+make -s kernel TARGET=um VARIANT=preempt
 make -s kernel TARGET=arm64
 
 say "the programs and device trees"
@@ -37,6 +39,8 @@ for cross in "" aarch64-linux-gnu-; do
 	harness/check/initrd.sh "$out.cpio" init="$out/rmem-heap-bench"
 done
 dtc -q -I dts -O dtb -o "$dir/bench.dtb" harness/dts/bench.dts
+dtc -q -I dts -O dtb -o "$dir/bench-carveout.dtb" harness/dts/bench-carveout.dts
+harness/dts-gen/many.sh 126 | sed '/export;/d' | dtc -q -I dts -O dtb -o "$dir/many.dtb"
 dtc -q -I dts -O dtb -o "$dir/test.dtb" lib/kunit-tests/rmem_heap_test.dts
 
 # boot NAME COMMAND...: what it prints goes to NAME.log; it must get to its end
@@ -68,16 +72,32 @@ um_kunit() { # SUITE: the numbers that the tests print
 		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1 $export_arg" \
 		"$root/harness/boot.sh"
 }
+um_carveout() { # FILTER [KERNEL]: the suites that compare carveouts, on one processor
+	taskset -c 0 env KERNEL="${2:-}" MEM=2G DTB="$dir/bench-carveout.dtb" TIMEOUT=600 \
+		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1" "$root/harness/boot.sh"
+}
+um_regions() { # boots with 126 regions, none of them exported; a console is slow to print
+	local i names
+	names=$(grep -ohP '^\w+_initcall\(\K\w+' kernel/dma/rmem*.c | paste -sd ,)
+	for ((i = 0; i < 9; i++)); do
+		taskset -c 0 env KERNEL=um-preempt MEM=1G DTB="$dir/many.dtb" TIMEOUT=60 \
+			INITRD="$dir/um.cpio" APPEND="loglevel=6 runs= rmem_bench_initcalls=$names" \
+			"$root/harness/boot.sh"
+	done
+}
 count="-icount shift=0,sleep=off"
 
 # One processor of the host: else it is the host's scheduler that is measured.
 boot um taskset -c 0 env MEM=2G DTB="$dir/bench.dtb" INITRD="$dir/um.cpio" TIMEOUT=600 \
 	APPEND="$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map rounds=100" \
 	"$root/harness/boot.sh"
+boot um-carveout um_carveout rmem_bench_carveout
+boot um-peers um_carveout rmem_bench_peers
+boot um-preempt um_carveout rmem_bench_carveout.rmem_bench_preemption um-preempt
+boot um-regions um_regions
 boot um-map um "heaps=$heaps runs=map rounds=60"
 boot um-threads um "ncpus=$cpus heaps=$threads runs=threads"
 boot um-several um "ncpus=$cpus heaps=$several runs=threads"
-boot um-placement um_kunit rmem_heap_carveout
 boot um-import um_kunit rmem_heap_import
 boot arm64 arm64 "$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map,map-small rounds=20" \
 	$count

@@ -12,20 +12,14 @@
 #include <linux/file.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/of_reserved_mem.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "../../kernel/dma/rmem.h"
+#include "rmem_heap_bench.h"
 
 MODULE_IMPORT_NS("DMA_BUF");
-
-#define RMEM_BENCH_ROUNDS	200
-
-struct rmem_series {
-	unsigned int n;
-	u64 ns[RMEM_BENCH_ROUNDS];
-};
 
 static int rmem_bench_cmp(const void *a, const void *b)
 {
@@ -34,22 +28,32 @@ static int rmem_bench_cmp(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void rmem_bench_result(const char *run, const char *label, size_t len,
-			      struct rmem_series *s)
+/* Prints the median of a series, and what a tenth of the values is below and above. */
+void rmem_bench_result(const char *run, const char *label, size_t len,
+		       struct rmem_series *s, const char *unit)
 {
-	sort(s->ns, s->n, sizeof(*s->ns), rmem_bench_cmp, NULL);
-	pr_info("bench,%s,%s,%zu,1,%llu,%llu,%llu,ns\n", run, label, len, s->ns[s->n / 2],
-		s->ns[s->n / 10], s->ns[s->n * 9 / 10]);
+	sort(s->val, s->n, sizeof(*s->val), rmem_bench_cmp, NULL);
+	pr_info("bench,%s,%s,%zu,1,%llu,%llu,%llu,%s\n", run, label, len, s->val[s->n / 2],
+		s->val[s->n / 10], s->val[s->n * 9 / 10], unit);
 }
 
-static struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode mode)
+struct rmem_series *rmem_bench_series(struct kunit *test, unsigned int n)
+{
+	struct rmem_series *s = kunit_kcalloc(test, n, sizeof(*s), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	return s;
+}
+
+/* The first heap of a mode; of a size, unless the size is 0 */
+struct rmem_heap *rmem_bench_heap(struct kunit *test, enum rmem_heap_mode mode, u64 size)
 {
 	struct rmem_region *region;
 
 	list_for_each_entry(region, &rmem_regions, list)
-		if (region->heap && region->mode == mode)
+		if (region->heap && region->mode == mode && (!size || region->rmem->size == size))
 			return region->heap;
-	kunit_skip(test, "no such region");
+	kunit_skip(test, "the device tree has no such region");
 }
 
 /* A device of the pool, without us */
@@ -97,7 +101,7 @@ static void rmem_bench_coherent(struct kunit *test)
 		{ "memory", rmem_bench_memory },
 		{ "buffer", rmem_bench_buffer },
 	};
-	struct rmem_heap *heap = rmem_bench_heap(test, RMEM_HEAP_COHERENT);
+	struct rmem_heap *heap = rmem_bench_heap(test, RMEM_HEAP_COHERENT, 0);
 	struct rmem_series *series = kunit_kzalloc(test, sizeof(*series) * ARRAY_SIZE(ways),
 						   GFP_KERNEL);
 	unsigned int i, r, w, k, batch;
@@ -117,12 +121,12 @@ static void rmem_bench_coherent(struct kunit *test)
 
 				for (k = 0; k < batch; k++)
 					ok &= ways[w % ARRAY_SIZE(ways)].fn(heap, lens[i]);
-				s->ns[s->n++] = div_u64(ktime_get_ns() - t0, batch);
+				s->val[s->n++] = div_u64(ktime_get_ns() - t0, batch);
 			}
 			cond_resched();
 		}
 		for (w = 0; w < ARRAY_SIZE(ways); w++)
-			rmem_bench_result("coherent", ways[w].label, lens[i], &series[w]);
+			rmem_bench_result("coherent", ways[w].label, lens[i], &series[w], "ns");
 	}
 	KUNIT_EXPECT_TRUE_MSG(test, ok, "failures are measured, too");
 }
