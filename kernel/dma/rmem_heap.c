@@ -323,6 +323,7 @@ static struct rmem_region *heap_find_region(struct device *dev, unsigned int ind
 static int heap_activate(struct rmem_region *region, struct device *dev, unsigned int flags)
 {
 	struct rmem_heap *heap = region->heap;
+	char reason[sizeof(region->reason)];
 	const char *by;
 
 	if (flags & ~(RMEM_HEAP_KEEP | RMEM_HEAP_WC) ||
@@ -349,11 +350,15 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 	by = kasprintf(GFP_KERNEL, "driver of %s", dev_name(dev));
 	if (!by)
 		return -ENOMEM;
+	strscpy(reason, region->reason);
 	heap = heap_create(region, by, flags);
 	if (IS_ERR(heap)) {
+		dev_err_probe(dev, PTR_ERR(heap), "%s: cannot export it: %s\n", region->name,
+			      region->reason);
+		/* The next driver may succeed: the reason from the boot stays true. */
+		strscpy(region->reason, reason);
 		kfree(by);
-		return dev_err_probe(dev, PTR_ERR(heap), "%s: cannot export it: %s\n",
-				     region->name, region->reason);
+		return PTR_ERR(heap);
 	}
 	heap_publish(heap);
 	return 0;
