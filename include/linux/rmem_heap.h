@@ -6,11 +6,12 @@
 #define _LINUX_RMEM_HEAP_H
 
 #include <linux/bits.h>
+#include <linux/device.h>
 #include <linux/err.h>
+#include <linux/of.h>
 #include <linux/types.h>
 
 struct cma;
-struct device;
 struct dma_buf;
 struct reserved_mem;
 struct rmem_heap;
@@ -71,12 +72,9 @@ struct rmem_heap_info {
 
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags);
-struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev, const char *name,
-						unsigned int flags);
 void rmem_heap_get_info(const struct rmem_heap *heap, struct rmem_heap_info *info);
 int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev);
 struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index);
-struct rmem_heap *rmem_heap_find_by_name(struct device *dev, const char *name);
 struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags);
 
 /* For of_reserved_mem and cma_heap */
@@ -93,13 +91,6 @@ static inline struct rmem_heap *devm_rmem_heap_export(struct device *dev,
 	return ERR_PTR(-ENODEV);
 }
 
-static inline struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev,
-							      const char *name,
-							      unsigned int flags)
-{
-	return ERR_PTR(-ENODEV);
-}
-
 static inline void rmem_heap_get_info(const struct rmem_heap *heap,
 				      struct rmem_heap_info *info)
 {
@@ -111,12 +102,6 @@ static inline int rmem_heap_check_device(struct rmem_heap *heap, struct device *
 }
 
 static inline struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
-{
-	return ERR_PTR(-ENODEV);
-}
-
-static inline struct rmem_heap *rmem_heap_find_by_name(struct device *dev,
-						       const char *name)
 {
 	return ERR_PTR(-ENODEV);
 }
@@ -141,5 +126,38 @@ static inline bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias)
 }
 
 #endif /* CONFIG_RMEM_HEAP */
+
+/**
+ * devm_rmem_heap_export_by_name() - export a region that a driver owns as a heap, by name
+ * @dev: the driver's device, with memory-region and memory-region-names properties
+ * @name: name of the region in memory-region-names
+ * @flags: see devm_rmem_heap_export()
+ *
+ * Context: may sleep. Call it in the probe function.
+ * Return: as devm_rmem_heap_export(), with -ENODEV if memory-region-names has no such name.
+ */
+static inline struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev,
+							      const char *name,
+							      unsigned int flags)
+{
+	int index = of_property_match_string(dev->of_node, "memory-region-names", name);
+
+	return index < 0 ? ERR_PTR(-ENODEV) : devm_rmem_heap_export(dev, index, flags);
+}
+
+/**
+ * rmem_heap_find_by_name() - find the heap of a region that a device refers to, by name
+ * @dev: the device, with memory-region and memory-region-names properties
+ * @name: name of the region in memory-region-names
+ *
+ * Context: may sleep.
+ * Return: as rmem_heap_find(), with -ENODEV if memory-region-names has no such name.
+ */
+static inline struct rmem_heap *rmem_heap_find_by_name(struct device *dev, const char *name)
+{
+	int index = of_property_match_string(dev->of_node, "memory-region-names", name);
+
+	return index < 0 ? ERR_PTR(-ENODEV) : rmem_heap_find(dev, index);
+}
 
 #endif /* _LINUX_RMEM_HEAP_H */

@@ -223,9 +223,10 @@ enum rmem_match {
 	RMEM_MATCH_BLOCK,
 };
 
-/* The heap of a region, NULL if there is none. Pairs with heap_publish(). */
+/* The heap of a region, NULL if there is none */
 static inline struct rmem_heap *rmem_region_heap(const struct rmem_region *region)
 {
+	/* Pairs with heap_publish(): who sees the pointer sees all fields. */
 	return smp_load_acquire(&region->heap);
 }
 
@@ -332,7 +333,7 @@ struct rmem_carveout {
 	unsigned long nr_pages;
 	void *vaddr;
 
-	struct mutex search;
+	struct mutex search;	/* outside @lock */
 	spinlock_t lock;	/* inside @search and @scrubbing */
 	unsigned long *used;
 	unsigned long *dirty;
@@ -342,7 +343,7 @@ struct rmem_carveout {
 	unsigned long piece_at;
 	unsigned long piece_end;
 
-	struct mutex scrubbing;
+	struct mutex scrubbing;	/* outside @lock */
 	struct work_struct scrub;
 };
 

@@ -38,13 +38,7 @@ static bool heaps_registered __ro_after_init;
 /* Protects the exports of all regions: which region has a heap, and @active of the heaps */
 static DEFINE_MUTEX(export_mutex);
 
-/**
- * rmem_heap_pool_ops() - the allocator of a mode
- * @mode: the mode
- *
- * Context: any.
- * Return: the allocator, or NULL if the kernel is built without it.
- */
+/* The allocator of a mode, NULL if the kernel is built without it */
 const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode)
 {
 	static const struct rmem_pool_ops * const ops[] = {
@@ -418,24 +412,6 @@ struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 EXPORT_SYMBOL_GPL(devm_rmem_heap_export);
 
 /**
- * devm_rmem_heap_export_by_name() - export a region that a driver owns as a heap, by name
- * @dev: the driver's device, with memory-region and memory-region-names properties
- * @name: name of the region in memory-region-names
- * @flags: see devm_rmem_heap_export()
- *
- * Context: may sleep. Call it in the probe function.
- * Return: as devm_rmem_heap_export(), with -ENODEV if memory-region-names has no such name.
- */
-struct rmem_heap *devm_rmem_heap_export_by_name(struct device *dev, const char *name,
-						unsigned int flags)
-{
-	int index = of_property_match_string(dev->of_node, "memory-region-names", name);
-
-	return index < 0 ? ERR_PTR(-ENODEV) : devm_rmem_heap_export(dev, index, flags);
-}
-EXPORT_SYMBOL_GPL(devm_rmem_heap_export_by_name);
-
-/**
  * rmem_heap_find() - find the heap of a region that a device refers to
  * @dev: the device, with a memory-region property
  * @index: index of the region in memory-region
@@ -461,22 +437,6 @@ struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 	return heap;
 }
 EXPORT_SYMBOL_GPL(rmem_heap_find);
-
-/**
- * rmem_heap_find_by_name() - find the heap of a region that a device refers to, by name
- * @dev: the device, with memory-region and memory-region-names properties
- * @name: name of the region in memory-region-names
- *
- * Context: may sleep.
- * Return: as rmem_heap_find(), with -ENODEV if memory-region-names has no such name.
- */
-struct rmem_heap *rmem_heap_find_by_name(struct device *dev, const char *name)
-{
-	int index = of_property_match_string(dev->of_node, "memory-region-names", name);
-
-	return index < 0 ? ERR_PTR(-ENODEV) : rmem_heap_find(dev, index);
-}
-EXPORT_SYMBOL_GPL(rmem_heap_find_by_name);
 
 /**
  * rmem_heap_alloc() - allocate a dma-buf from a heap
@@ -511,15 +471,7 @@ static struct rmem_region *heap_region_of(const struct reserved_mem *rmem)
 	return NULL;
 }
 
-/**
- * rmem_heap_link() - note that a device has been assigned to a region
- * @rmem: the region
- * @dev: the device
- *
- * For of_reserved_mem.
- *
- * Context: may sleep.
- */
+/* For of_reserved_mem: a device has been assigned to a region. May sleep. */
 void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
 {
 	struct rmem_region *region = heap_region_of(rmem);
@@ -528,15 +480,7 @@ void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
 		rmem_heap_link_device(region, dev);
 }
 
-/**
- * rmem_heap_unlink() - note that a device has been released from a region
- * @rmem: the region
- * @dev: the device
- *
- * For of_reserved_mem.
- *
- * Context: may sleep.
- */
+/* For of_reserved_mem: a device has been released from a region. May sleep. */
 void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
 {
 	struct rmem_region *region = heap_region_of(rmem);
@@ -549,8 +493,6 @@ void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
  * rmem_heap_owns_cma_area() - whether cma_heap must not register a CMA area
  * @cma: the area
  * @alias: true for the name default_cma_region, false for the name of the area
- *
- * For cma_heap.
  *
  * Context: any, from fs_initcall on.
  * Return: true for the name of the area if the region has a heap here or its name cannot be the

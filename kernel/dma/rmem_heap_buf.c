@@ -32,12 +32,7 @@ static void buf_uncharge(struct rmem_buffer *buf)
 		dmem_cgroup_uncharge(buf->charge, buf_charged_size(buf));
 }
 
-/**
- * rmem_heap_account() - count a buffer in the statistics of its heap
- * @buf: the buffer
- *
- * Context: any.
- */
+/* Counts a buffer in the statistics of its heap. */
 void rmem_heap_account(const struct rmem_buffer *buf)
 {
 	struct rmem_heap *heap = buf->heap;
@@ -56,13 +51,7 @@ static void buf_unaccount(const struct rmem_buffer *buf)
 	atomic_long_dec(&buf->heap->buffers);
 }
 
-/**
- * rmem_heap_stats() - how much of a heap is in use
- * @heap: the heap
- * @stats: filled in; the values may be of slightly different times
- *
- * Context: any.
- */
+/* Tells how much of a heap is in use; the values may be of slightly different times. */
 void rmem_heap_stats(const struct rmem_heap *heap, struct rmem_stats *stats)
 {
 	*stats = (struct rmem_stats) {
@@ -74,14 +63,10 @@ void rmem_heap_stats(const struct rmem_heap *heap, struct rmem_stats *stats)
 		heap->ops->stats(heap, stats);
 }
 
-/**
- * rmem_heap_buffer_alloc() - allocate a buffer without a dma-buf
- * @heap: the heap
- * @len: bytes, whole pages
- *
- * Context: may sleep.
- * Return: the buffer, or an ERR_PTR: -ENOMEM if the region or the control group has no room,
- * -EINTR if the task was killed.
+/*
+ * Allocates a buffer of @len bytes, which are whole pages, without a dma-buf. Returns an ERR_PTR
+ * on failure: -ENOMEM if the region or the control group has no room, -EINTR if the task was
+ * killed.
  */
 struct rmem_buffer *rmem_heap_buffer_alloc(struct rmem_heap *heap, size_t len)
 {
@@ -109,12 +94,6 @@ err_free:
 	return ERR_PTR(ret);
 }
 
-/**
- * rmem_heap_buffer_free() - free a buffer
- * @buf: from rmem_heap_buffer_alloc()
- *
- * Context: may sleep.
- */
 void rmem_heap_buffer_free(struct rmem_buffer *buf)
 {
 	buf_uncharge(buf);
@@ -152,16 +131,7 @@ static const struct dma_buf_ops buf_device_only_ops = {
 	.release = buf_release,
 };
 
-/**
- * rmem_heap_buffer_export() - allocate a buffer and export it as a dma-buf
- * @heap: the heap
- * @len: bytes, rounded up to whole pages
- * @fd_flags: access mode of the file, O_RDONLY to O_RDWR
- *
- * Context: may sleep.
- * Return: the dma-buf, or an ERR_PTR: -EINVAL if @len is 0 or wraps around, -ENOMEM if the
- * region or the control group has no room, -EINTR if the task was killed.
- */
+/* What rmem_heap_alloc() does for a heap that is active */
 struct dma_buf *rmem_heap_buffer_export(struct rmem_heap *heap, size_t len, u32 fd_flags)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);

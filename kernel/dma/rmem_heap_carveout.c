@@ -50,15 +50,9 @@
 static LIST_HEAD(carveouts);
 static DEFINE_MUTEX(carveouts_mutex);
 
-/**
- * rmem_heap_carveout_clear() - clear memory of a carveout
- * @heap: the heap
- * @piece: the memory
- * @killable: stop when the task is killed
- *
- * Context: may sleep.
- * Return: 0, -EINTR if the task was killed, -EHWPOISON if the hardware has reported a page as
- * bad: such memory must not be accessed.
+/*
+ * Clears memory of a carveout. Returns -EINTR if @killable and the task was killed, -EHWPOISON if
+ * the hardware has reported a page as bad: such memory must not be accessed.
  */
 int rmem_heap_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece,
 			     bool killable)
@@ -377,32 +371,30 @@ static u64 carveout_available(const struct rmem_heap *heap)
 	return (u64)PFN_PHYS(c->nr_pages - READ_ONCE(c->nr_used));
 }
 
-/**
- * rmem_heap_carveout_show() - print the pages of a carveout that are used or dirty
- * @heap: the heap
- * @m: gets lines with the name, offset, length, and "used" or "dirty"; pages without a line
- *	are free and clear
- *
- * Context: any; reads the bitmaps without a lock.
+static void carveout_show_extent(const struct rmem_carveout *c, struct seq_file *m,
+				 unsigned long from, unsigned long to, const char *what)
+{
+	seq_printf(m, "%s\t%llu\t%llu\t%s\n", c->heap->region->name, (u64)PFN_PHYS(from),
+		   (u64)PFN_PHYS(to - from), what);
+}
+
+/*
+ * Prints lines with name, offset, length, and "used" or "dirty"; pages without a line are free
+ * and clear. Reads the bitmaps without a lock.
  */
 void rmem_heap_carveout_show(const struct rmem_heap *heap, struct seq_file *m)
 {
 	const struct rmem_carveout *c = heap->carveout;
 	unsigned long from, to, end;
 
-#define show(_from, _to, _what)								\
-	seq_printf(m, "%s\t%llu\t%llu\t%s\n", heap->region->name, (u64)PFN_PHYS(_from),	\
-		   (u64)PFN_PHYS((_to) - (_from)), _what)
-
 	for (from = 0; from < c->nr_pages; from = to) {
 		end = find_next_bit(c->used, c->nr_pages, from);
 		for_each_set_bitrange_from(from, to, c->dirty, end)
-			show(from, to, "dirty");
+			carveout_show_extent(c, m, from, to, "dirty");
 		to = find_next_zero_bit(c->used, c->nr_pages, end);
 		if (end < to)
-			show(end, to, "used");
+			carveout_show_extent(c, m, end, to, "used");
 	}
-#undef show
 }
 
 static int map_show(struct seq_file *m, void *unused)

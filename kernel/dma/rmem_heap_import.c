@@ -292,7 +292,7 @@ void rmem_heap_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
  * it one range of addresses, which the table has in the segments that the importer takes.
  */
 static int import_map_mmio(const struct rmem_buffer *buf, struct device *dev,
-			 struct import_attachment *a, enum dma_data_direction dir)
+			   struct import_attachment *a, enum dma_data_direction dir)
 {
 	struct scatterlist *sg;
 	dma_addr_t addr;

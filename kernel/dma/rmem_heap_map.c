@@ -16,10 +16,10 @@
 #include "rmem.h"
 
 /**
- * struct mmap_run - pages that follow one another, on their way into page tables
+ * struct mmap_run - contiguous pages that are being mapped
  * @vma: the mapping
- * @prot: its protection, with the memory's own type
- * @pfn: the next page
+ * @prot: protection of the mapping, with the memory type
+ * @pfn: the next page to map
  */
 struct mmap_run {
 	struct vm_area_struct *vma;
@@ -32,7 +32,7 @@ static int map_pte(pte_t *ptep, unsigned long addr, void *data)
 	struct mmap_run *run = data;
 	pte_t pte = pte_mkyoung(pte_mkspecial(pfn_pte(run->pfn, run->prot)));
 
-	/* A clean entry faults once more on the first write. */
+	/* The first write to a clean entry would fault. */
 	if (run->vma->vm_flags & VM_WRITE)
 		pte = maybe_mkwrite(pte_mkdirty(pte), run->vma);
 
@@ -43,7 +43,7 @@ static int map_pte(pte_t *ptep, unsigned long addr, void *data)
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 /*
- * Not every processor of an architecture has large entries; and where they need a page
+ * Some processors of the architecture may lack large entries. Where a large entry needs a page
  * table in reserve, fork() does not give the child one.
  */
 static bool map_pmd_possible(void)
@@ -52,11 +52,11 @@ static bool map_pmd_possible(void)
 }
 
 /*
- * Large entries are put in at mmap(), as small ones are. When a part of one is unmapped,
- * moved or protected, the core drops all of it, and the rest comes back here.
+ * mmap() installs large entries as it does small ones. When a part of a large entry is unmapped,
+ * moved or protected, the core drops the whole entry, and faults map the rest again.
  */
 static bool map_pmd_fits(const struct vm_area_struct *vma, unsigned long addr,
-			  unsigned long pfn)
+			 unsigned long pfn)
 {
 	return IS_ALIGNED(addr, PMD_SIZE) && IS_ALIGNED(pfn, PTRS_PER_PTE) &&
 	       addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE;
@@ -71,8 +71,7 @@ static unsigned long map_vma_pfn(const struct vm_area_struct *vma, unsigned long
 
 static vm_fault_t map_fault(struct vm_fault *vmf)
 {
-	return vmf_insert_pfn(vmf->vma, vmf->address,
-			      map_vma_pfn(vmf->vma, vmf->address));
+	return vmf_insert_pfn(vmf->vma, vmf->address, map_vma_pfn(vmf->vma, vmf->address));
 }
 
 static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
@@ -93,7 +92,7 @@ static const struct vm_operations_struct map_vm_ops = {
 	.huge_fault = map_huge_fault,
 };
 
-/* Maps what a large entry can map at this address: true if it has */
+/* Installs a large entry at an address; false if none fits there */
 static bool map_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned long pfn)
 {
 	struct vm_fault vmf = { .vma = vma, .address = addr };
@@ -113,7 +112,7 @@ static bool map_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned lon
 
 static void map_set_vm_ops(struct vm_area_struct *vma, struct rmem_buffer *buf)
 {
-	/* Chunks of chains are too small for them. */
+	/* The chunks of a chain are too small for large entries. */
 	if (buf->nr != 1)
 		return;
 	vma->vm_private_data = buf;
@@ -140,13 +139,11 @@ static int map_extent(struct mmap_run *run, unsigned long addr, size_t len)
 
 	for (; addr < end; addr = next) {
 		next = pmd_addr_end(addr, end);
-		/* The extent may end before the entry would. */
 		if (next - addr == PMD_SIZE && map_pmd(run->vma, addr, run->pfn)) {
 			run->pfn += PHYS_PFN(next - addr);
 			continue;
 		}
-		ret = apply_to_page_range(run->vma->vm_mm, addr, next - addr,
-					  map_pte, run);
+		ret = apply_to_page_range(run->vma->vm_mm, addr, next - addr, map_pte, run);
 		if (ret)
 			return ret;
 	}
@@ -154,8 +151,8 @@ static int map_extent(struct mmap_run *run, unsigned long addr, size_t len)
 }
 
 /*
- * Fills the whole mapping at once; the core undoes it if this fails half-way. It has also
- * seen that the mapping does not go beyond the buffer.
+ * Fills the whole mapping. The core has checked that it does not go beyond the buffer, and
+ * unmaps what is there if this fails half-way.
  */
 int rmem_heap_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -170,13 +167,13 @@ int rmem_heap_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL;
 
-	/* As the pool's own mapping is: memremap(MEMREMAP_WC) decrypts, too. */
+	/* The mapping has the type of the pool's own: memremap(MEMREMAP_WC) decrypts, too. */
 	if (buf->heap->memory == RMEM_WC)
 		prot = pgprot_decrypted(pgprot_writecombine(prot));
 	else if (rmem_heap_is_decrypted(buf->heap))
 		prot = pgprot_decrypted(prot);
 
-	/* What the core computes the final protection from must carry the type, too. */
+	/* mprotect() computes the new protection from this one, so it has the type, too. */
 	vma->vm_page_prot = prot;
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	map_set_vm_ops(vma, buf);
@@ -203,11 +200,11 @@ int rmem_heap_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* The kernel's mapping of a buffer with struct pages, its memory type kept */
+/* Maps a buffer with struct pages into vmalloc space, with its memory type */
 static void *map_kernel(const struct rmem_buffer *buf)
 {
 	pgprot_t prot = rmem_heap_is_decrypted(buf->heap) ? pgprot_decrypted(PAGE_KERNEL) :
-							 PAGE_KERNEL;
+							    PAGE_KERNEL;
 	size_t n = buf->len >> PAGE_SHIFT, pg = 0, off;
 	struct page **pages;
 	unsigned int i;

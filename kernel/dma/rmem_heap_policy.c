@@ -45,16 +45,10 @@ static const struct kernel_param_ops policy_export_ops = {
 module_param_cb(export, &policy_export_ops, &policy_export_string, 0444);
 MODULE_PARM_DESC(export, "reserved-memory regions to export as heaps: names joined by ':', '*' for all pools, !name for no heap");
 
-/**
- * rmem_heap_policy_next() - the next word of a list of names
- * @list: where to go on; moved past the word
- * @word: set to the word, which is not terminated
- * @len: set to its length
- *
- * Node names contain commas and boot loaders split at ';', so words are joined by ':'.
- *
- * Context: any.
- * Return: false at the end of the list.
+/*
+ * Sets @word to the next word of a list, which it does not terminate, and moves @list past it;
+ * false at the end. Node names contain commas and boot loaders split at ';', so words are
+ * joined by ':'.
  */
 bool rmem_heap_policy_next(const char **list, const char **word, size_t *len)
 {
@@ -69,14 +63,7 @@ static bool policy_word_is(const char *word, size_t len, const char *name)
 	return strlen(name) == len && !memcmp(word, name, len);
 }
 
-/**
- * rmem_heap_policy_match() - what a list of names says about a region
- * @list: names joined by ':'
- * @name: name of the region
- *
- * Context: any.
- * Return: the strongest of the words: "!name" before the name, the name before "*".
- */
+/* What a list of names says about a region: "!name" is stronger than name, and that than "*". */
 enum rmem_match rmem_heap_policy_match(const char *list, const char *name)
 {
 	enum rmem_match match = RMEM_MATCH_NONE;
@@ -94,10 +81,7 @@ enum rmem_match rmem_heap_policy_match(const char *list, const char *name)
 	return match;
 }
 
-/**
- * rmem_heap_policy_check_names() - report words of rmem_heap.export= that name no region
- * @regions: all regions
- */
+/* Reports words of rmem_heap.export= that name no region. */
 void __init rmem_heap_policy_check_names(const struct list_head *regions)
 {
 	const char *list = policy_export, *word;
@@ -125,13 +109,9 @@ void __init rmem_heap_policy_check_names(const struct list_head *regions)
 		pr_warn("export=: known is %s\n", region->name);
 }
 
-/**
- * rmem_heap_policy_request() - who requests a heap at boot
- * @region: the region, validated; sets @blocked
- *
- * Reports a request that the status of the region forbids.
- *
- * Return: text for people, or NULL if there is to be no heap.
+/*
+ * Returns who requests a heap for a validated region, as text for people, or NULL; sets @blocked
+ * of the region, and reports a request that its status forbids.
  */
 const char * __init rmem_heap_policy_request(struct rmem_region *region)
 {

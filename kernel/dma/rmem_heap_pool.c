@@ -34,14 +34,9 @@
 #define POOL_CLEAR_BATCH \
 	clamp_t(size_t, PROCESS_PAGES_NON_PREEMPT_BATCH << PAGE_SHIFT, SZ_64K, SZ_1M)
 
-/**
- * rmem_heap_clear() - clear memory
- * @extent: the memory
- * @vaddr: write-combined mapping of the memory; NULL for memory with struct pages
- * @killable: stop when the task is killed
- *
- * Context: may sleep.
- * Return: 0, or -EINTR if the task was killed before all of the memory was cleared.
+/*
+ * Clears memory, through its write-combined mapping @vaddr or, if that is NULL, through its
+ * struct pages. Returns -EINTR if @killable and the task was killed before the end.
  */
 int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable)
 {
@@ -62,9 +57,8 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable)
 			clear_pages(phys_to_virt(paddr), n >> PAGE_SHIFT);
 		cond_resched();
 	}
-	/* A device may be started on another CPU: empty the write-combining buffers. */
 	if (vaddr)
-		wmb();
+		wmb();	/* Another CPU may start the device: empty the write-combining buffers. */
 	return 0;
 }
 
@@ -282,13 +276,7 @@ const struct rmem_pool_ops rmem_heap_restricted_ops = {
 };
 #endif /* CONFIG_DMA_RESTRICTED_POOL */
 
-/**
- * rmem_heap_is_decrypted() - whether the host of an encrypted guest reads the memory
- * @heap: the heap
- *
- * Context: any.
- * Return: true for restricted pools of guests whose memory is encrypted.
- */
+/* Whether the memory of a heap is shared with the host of a guest whose memory is encrypted */
 bool rmem_heap_is_decrypted(const struct rmem_heap *heap)
 {
 #ifdef CONFIG_DMA_RESTRICTED_POOL

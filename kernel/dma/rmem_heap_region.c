@@ -29,13 +29,7 @@
 
 #include "rmem.h"
 
-/**
- * rmem_heap_kind() - the mode of a region, or the status that leaves it without a heap
- * @region: the region
- *
- * Context: any.
- * Return: text for people and programs.
- */
+/* The mode of a region, or the status that leaves it without a heap, as text */
 const char *rmem_heap_kind(const struct rmem_region *region)
 {
 	static const char * const modes[] = {
@@ -55,12 +49,7 @@ const char *rmem_heap_kind(const struct rmem_region *region)
 	return statuses[region->status];
 }
 
-/**
- * rmem_heap_set_status() - set the status of a region and its cause
- * @region: the region
- * @status: the status
- * @fmt: format of the cause, which completes "not exported: "
- */
+/* Sets the status of a region and its cause, which completes "not exported: " */
 void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...)
 {
@@ -72,14 +61,9 @@ void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 	region->status = status;
 }
 
-/**
- * rmem_heap_name_problem() - whether the name of a node can be the name of a heap
- * @name: the name
- *
- * dma-heap creates a device of that name, and dumps a stack if the name is in use.
- *
- * Context: any.
- * Return: what is wrong with the name, NULL if nothing is.
+/*
+ * Why the name of a node cannot be the name of a heap, or NULL. dma-heap creates a device of
+ * that name, and dumps a stack if the name is in use.
  */
 const char *rmem_heap_name_problem(const char *name)
 {
@@ -216,14 +200,10 @@ static bool region_is_pool_compatible(const char *compatible)
 	       !strcmp(compatible, "restricted-dma-pool");
 }
 
-/**
- * rmem_heap_classify() - set the mode of a region, and its status
- * @region: the region, with name, of_node and rmem set
- *
- * By what the core did with the node: the memory of a node that was refused has gone back to
- * the system. rmem_heap_find_referrers() and rmem_heap_validate() may change the status.
- *
- * Context: may sleep.
+/*
+ * Sets mode and status of a region whose name, of_node and rmem are set, by what the core did
+ * with the node: the memory of a node that was refused has gone back to the system.
+ * rmem_heap_find_referrers() and rmem_heap_validate() may change the status.
  */
 void rmem_heap_classify(struct rmem_region *region)
 {
@@ -261,14 +241,9 @@ void rmem_heap_classify(struct rmem_region *region)
 		rmem_heap_set_status(region, RMEM_OWNED, "it has iommu-addresses");
 }
 
-/**
- * rmem_heap_find_referrers() - find the carveouts that a device refers to: they are owned
- * @regions: the regions, classified
- * @root: root of their tree, which need not be the live one
- *
- * Walks the tree once, whatever the number of regions.
- *
- * Context: may sleep.
+/*
+ * Makes carveouts owned that a device refers to. Walks the tree of the classified regions once,
+ * from its root on; it need not be the live tree.
  */
 void rmem_heap_find_referrers(const struct list_head *regions, struct device_node *root)
 {
@@ -322,15 +297,10 @@ static bool __init region_overlaps(const struct reserved_mem *rmem, phys_addr_t 
 	return rmem->size && size && resource_overlaps(&a, &b);
 }
 
-/**
- * rmem_heap_find_backing() - look a region up in the memory map of the boot
- * @region: the region, with an entry
- *
- * The core has entries for memory that it could not reserve, and reserves without complaint
- * memory that the kernel, its early allocations, the initrd or the device tree lie in.
- *
- * Context: before memblock is discarded.
- * Return: the backing.
+/*
+ * Looks a region up in the memory map of the boot, before memblock is discarded. The core has
+ * entries for memory that it could not reserve, and reserves without complaint memory that the
+ * kernel, its early allocations, the initrd or the device tree lie in.
  */
 enum rmem_backing __init rmem_heap_find_backing(const struct rmem_region *region)
 {
@@ -460,14 +430,9 @@ static void __init region_check_memory(struct rmem_region *region)
 		region_invalidate(region, "a restricted pool must be in the linear map");
 }
 
-/**
- * rmem_heap_validate() - check the names and the memory of all regions
- * @regions: all regions, classified
- *
- * Makes regions invalid whose name cannot be the name of a heap, or whose memory is not
- * reserved for them alone.
- *
- * Context: may sleep.
+/*
+ * Makes those of the classified regions invalid whose name cannot be the name of a heap, or
+ * whose memory is not reserved for them alone.
  */
 void __init rmem_heap_validate(const struct list_head *regions)
 {

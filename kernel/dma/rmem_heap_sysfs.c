@@ -88,15 +88,20 @@ static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		
 											\
 	rmem_heap_stats(rmem_region_heap(sysfs_region(dev)), &stats);			\
 	return sysfs_emit(buf, "%llu\n", stats._name);					\
-}											\
-static DEVICE_ATTR_RO(_name)
+}
 
-SYSFS_STAT(used);
-SYSFS_STAT(peak);
-SYSFS_STAT(buffers);
-SYSFS_STAT(largest_free);
-SYSFS_STAT(dirty);
-SYSFS_STAT(lost);
+SYSFS_STAT(used)
+static DEVICE_ATTR_RO(used);
+SYSFS_STAT(peak)
+static DEVICE_ATTR_RO(peak);
+SYSFS_STAT(buffers)
+static DEVICE_ATTR_RO(buffers);
+SYSFS_STAT(largest_free)
+static DEVICE_ATTR_RO(largest_free);
+SYSFS_STAT(dirty)
+static DEVICE_ATTR_RO(dirty);
+SYSFS_STAT(lost)
+static DEVICE_ATTR_RO(lost);
 
 #define SYSFS_INFO(_name)								\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
@@ -106,11 +111,12 @@ static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		
 											\
 	rmem_heap_get_info(rmem_region_heap(sysfs_region(dev)), &info);			\
 	return sysfs_emit(buf, "%zu\n", info._name);					\
-}											\
-static DEVICE_ATTR_RO(_name)
+}
 
-SYSFS_INFO(alignment);
-SYSFS_INFO(max_buffer);
+SYSFS_INFO(alignment)
+static DEVICE_ATTR_RO(alignment);
+SYSFS_INFO(max_buffer)
+static DEVICE_ATTR_RO(max_buffer);
 
 static ssize_t allocator_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -140,7 +146,13 @@ static ssize_t cpu_access_show(struct device *dev, struct device_attribute *attr
 }
 static DEVICE_ATTR_RO(cpu_access);
 
+/* The first three are figures that only the allocator of carveouts tells. */
+#define SYSFS_CARVEOUT_ATTRS	3
+
 static struct attribute *sysfs_heap_attrs[] = {
+	&dev_attr_largest_free.attr,
+	&dev_attr_dirty.attr,
+	&dev_attr_lost.attr,
 	&dev_attr_allocator.attr,
 	&dev_attr_used.attr,
 	&dev_attr_peak.attr,
@@ -154,7 +166,9 @@ static struct attribute *sysfs_heap_attrs[] = {
 
 static umode_t sysfs_heap_attr_visible(struct kobject *kobj, struct attribute *attr, int n)
 {
-	return rmem_region_heap(sysfs_region(kobj_to_dev(kobj))) ? attr->mode : 0;
+	const struct rmem_heap *heap = rmem_region_heap(sysfs_region(kobj_to_dev(kobj)));
+
+	return heap && (n >= SYSFS_CARVEOUT_ATTRS || heap->ops->stats) ? attr->mode : 0;
 }
 
 static const struct attribute_group sysfs_heap_group = {
@@ -162,30 +176,9 @@ static const struct attribute_group sysfs_heap_group = {
 	.is_visible = sysfs_heap_attr_visible,
 };
 
-/* Figures that the core keeps to itself for its pools */
-static struct attribute *sysfs_stats_attrs[] = {
-	&dev_attr_largest_free.attr,
-	&dev_attr_dirty.attr,
-	&dev_attr_lost.attr,
-	NULL
-};
-
-static umode_t sysfs_stats_attr_visible(struct kobject *kobj, struct attribute *attr, int n)
-{
-	const struct rmem_heap *heap = rmem_region_heap(sysfs_region(kobj_to_dev(kobj)));
-
-	return heap && heap->ops->stats ? attr->mode : 0;
-}
-
-static const struct attribute_group sysfs_stats_group = {
-	.attrs = sysfs_stats_attrs,
-	.is_visible = sysfs_stats_attr_visible,
-};
-
 static const struct attribute_group *sysfs_groups[] = {
 	&sysfs_region_group,
 	&sysfs_heap_group,
-	&sysfs_stats_group,
 	NULL
 };
 
@@ -199,14 +192,10 @@ static void sysfs_release(struct device *dev)
 	kfree(dev);
 }
 
-/**
- * rmem_heap_add_device() - show a region in sysfs
- * @region: the region; sets its device, unless sysfs cannot show the name
- *
- * The device also gets the region assigned when the region is exported.
- *
- * Context: may sleep; at boot, one region at a time.
- * Return: 0, also if the name is too long for sysfs or an earlier region has it; or an errno.
+/*
+ * Shows a region in sysfs, by a device that also gets the region assigned when the region is
+ * exported. Returns 0 also if the name is too long for sysfs or an earlier region has it: the
+ * region has no device then.
  */
 int rmem_heap_add_device(struct rmem_region *region)
 {
@@ -256,16 +245,10 @@ int rmem_heap_add_device(struct rmem_region *region)
 	return 0;
 }
 
-/**
- * rmem_heap_update_device() - show the files of a heap
- * @region: the region, whose heap has just been published
- *
- * Context: may sleep. Once for each region.
- */
+/* Shows the files of a heap that has just been published. */
 void rmem_heap_update_device(struct rmem_region *region)
 {
-	if (sysfs_update_group(&region->dev->kobj, &sysfs_heap_group) ||
-	    sysfs_update_group(&region->dev->kobj, &sysfs_stats_group))
+	if (sysfs_update_group(&region->dev->kobj, &sysfs_heap_group))
 		pr_warn("%s: sysfs does not show all of it\n", region->name);
 }
 
@@ -295,15 +278,9 @@ static int sysfs_link_match(struct device *dev, void *res, void *region)
 	return ((struct sysfs_link *)res)->region == region;
 }
 
-/**
- * rmem_heap_link_device() - link a device and its region in sysfs
- * @region: the region
- * @dev: the device
- *
- * The links go with rmem_heap_unlink_device() or when the driver of the device is unbound. A
- * link that cannot be made is left out.
- *
- * Context: may sleep.
+/*
+ * Links a device and its region in sysfs, until rmem_heap_unlink_device() or until the driver of
+ * the device is unbound. A link that cannot be made is left out.
  */
 void rmem_heap_link_device(struct rmem_region *region, struct device *dev)
 {
@@ -334,13 +311,6 @@ void rmem_heap_link_device(struct rmem_region *region, struct device *dev)
 	devres_add(dev, link);
 }
 
-/**
- * rmem_heap_unlink_device() - remove the links between a device and a region
- * @region: the region
- * @dev: the device
- *
- * Context: may sleep.
- */
 void rmem_heap_unlink_device(struct rmem_region *region, struct device *dev)
 {
 	devres_release(dev, sysfs_link_release, sysfs_link_match, region);
