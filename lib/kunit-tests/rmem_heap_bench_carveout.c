@@ -215,6 +215,13 @@ struct rmem_random {
 	u64 sum;
 };
 
+static void rmem_random_reset(struct rmem_random *a)
+{
+	bitmap_zero(a->map, RMEM_RANDOM_PAGES);
+	a->failed = 0;
+	a->sum = 0;
+}
+
 static unsigned int rmem_random_pages(struct rnd_state *rnd, enum rmem_random_kind kind)
 {
 	unsigned int order, r = prandom_u32_state(rnd);
@@ -267,8 +274,8 @@ static void rmem_random_play(struct rmem_heap *heap, struct rmem_buffer **bufs,
 	unsigned int step, n = 0, slot, samples = 0;
 	struct rnd_state rnd;
 
-	memset(ours, 0, sizeof(*ours));
-	memset(plain, 0, sizeof(*plain));
+	rmem_random_reset(ours);
+	rmem_random_reset(plain);
 	prandom_seed_state(&rnd, 20260101 + kind);
 	for (step = 0; step < RMEM_RANDOM_STEPS; step++) {
 		unsigned int want = rmem_random_pages(&rnd, kind);

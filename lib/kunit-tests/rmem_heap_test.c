@@ -127,8 +127,9 @@ struct rmem_heap *rmem_test_heap(struct kunit *test, const char *name)
 {
 	struct rmem_region *region = rmem_test_region(test, name);
 
-	KUNIT_ASSERT_NOT_NULL_MSG(test, region->heap, "%s: boot with the right rmem_heap.export=: %s",
-				  name, region->reason);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, region->heap,
+				  "%s: boot with the right rmem_heap.export=: %s", name,
+				  region->reason);
 	return region->heap;
 }
 
@@ -208,8 +209,8 @@ struct dma_buf *rmem_test_alloc(struct kunit *test, struct rmem_heap *heap, size
 {
 	struct dma_buf *dmabuf = rmem_test_try_alloc(test, heap, len);
 
-	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(dmabuf), "%zu bytes of %s: %pe", len, heap->region->name,
-			       dmabuf);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(dmabuf), "%zu bytes of %s: %pe", len,
+			       heap->region->name, dmabuf);
 	return dmabuf;
 }
 

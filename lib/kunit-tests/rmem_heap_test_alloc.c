@@ -87,8 +87,8 @@ static void rmem_test_unclaim_buf(struct rmem_heap *heap, unsigned long *pages,
 	unsigned int i;
 
 	for (i = 0; i < buf->nr; i++)
-		bitmap_clear(pages, (buf->extents[i].paddr - heap->region->rmem->base) >> PAGE_SHIFT,
-			     buf->extents[i].len >> PAGE_SHIFT);
+		bitmap_clear(pages, PHYS_PFN(buf->extents[i].paddr - heap->region->rmem->base),
+			     PHYS_PFN(buf->extents[i].len));
 }
 
 /* Buffers have the size asked for, in whole pages, inside the region */
@@ -179,7 +179,8 @@ static void rmem_test_bad_lengths(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		KUNIT_EXPECT_EQ_MSG(test, PTR_ERR(rmem_test_try_alloc(test, heap, bad[i].len)),
 				    bad[i].err, "%zx bytes", bad[i].len);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_test_try_alloc(test, heap, heap->region->rmem->size + 1)),
+	KUNIT_EXPECT_EQ(test,
+			PTR_ERR(rmem_test_try_alloc(test, heap, heap->region->rmem->size + 1)),
 			-ENOMEM);
 	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), before);
 }

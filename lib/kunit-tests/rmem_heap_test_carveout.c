@@ -199,7 +199,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	struct rmem_buffer *buf;
 
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
-	memset(rmem_test_mem(base), 0xa5, SZ_4M);
+	memset(rmem_test_mem(base), 0xa5, buf->len);
 	rmem_test_scrub_stop(test, heap);
 	rmem_heap_buffer_free(buf);
 
@@ -594,7 +594,7 @@ static void rmem_test_choice(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bufs); i++) {
 		bufs[i] = rmem_test_pool_alloc(test, heap, SZ_256K);
 		KUNIT_ASSERT_EQ(test, bufs[i]->extent.paddr, base + i * SZ_256K);
-		memset(rmem_test_mem(bufs[i]->extent.paddr), 0xa5, SZ_256K);
+		memset(rmem_test_mem(bufs[i]->extent.paddr), 0xa5, bufs[i]->len);
 	}
 	for (i = 0; i < ARRAY_SIZE(bufs); i++)
 		if (c->dirty[i] == '.')
@@ -639,7 +639,7 @@ static void rmem_test_back_to_back(struct kunit *test)
 	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
 	first = buf->extent.paddr;
 	for (i = 0; i < 4; i++) {
-		memset(rmem_test_mem(first), 0xa5, SZ_1M);
+		memset(rmem_test_mem(first), 0xa5, buf->len);
 		rmem_heap_buffer_free(buf);
 		buf = rmem_test_pool_alloc(test, heap, SZ_1M);
 		KUNIT_EXPECT_EQ(test, buf->extent.paddr, first);

@@ -275,7 +275,8 @@ static void driver_without_link(struct kunit *test)
 	unsigned int i;
 
 	rmem_test_unbind(test, dev);
-	KUNIT_ASSERT_EQ(test, sysfs_create_link(&heap->region->dev->kobj, &heap->region->dev->kobj, link), 0);
+	KUNIT_ASSERT_EQ(test, sysfs_create_link(&heap->region->dev->kobj,
+						&heap->region->dev->kobj, link), 0);
 	/* Often: kmemleak takes an old pointer on some stack for a reference. */
 	for (i = 0; i < 10; i++) {
 		rmem_test_bind(dev);

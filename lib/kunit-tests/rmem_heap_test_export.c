@@ -284,7 +284,8 @@ static void rmem_test_available(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K);
 	dmabuf = rmem_test_alloc(test, heap, SZ_1M);
-	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K - SZ_1M);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap),
+			heap->region->rmem->size - SZ_64K - SZ_1M);
 	rmem_test_put(test, dmabuf);
 	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K);
 }

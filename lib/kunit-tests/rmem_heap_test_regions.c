@@ -249,26 +249,26 @@ static struct kunit_suite rmem_heap_regions_suite = {
 
 /* rmem_heap_classify(), on trees that the core never saw */
 
-#define CLASSIFY_BASE	0x10000000ULL
-#define CLASSIFY_SIZE	0x400000ULL
-#define CLASSIFY_PHANDLE	0x22
-#define CLASSIFY_OTHER	0x33
+#define CLASS_BASE	0x10000000ULL
+#define CLASS_SIZE	0x400000ULL
+#define CLASS_PHANDLE	0x22
+#define CLASS_OTHER	0x33
 
-enum classify_reg {
-	CLASSIFY_REG,
-	CLASSIFY_REG_NONE,
-	CLASSIFY_REG_SHORT,
-	CLASSIFY_DYNAMIC,
+enum class_reg {
+	CLASS_REG,
+	CLASS_REG_NONE,
+	CLASS_REG_SHORT,
+	CLASS_DYNAMIC,
 };
 
-enum classify_entry {
-	CLASSIFY_NO_ENTRY,
-	CLASSIFY_ENTRY_WITHOUT_OPS,
-	CLASSIFY_ENTRY,
+enum class_entry {
+	CLASS_NO_ENTRY,
+	CLASS_ENTRY_WITHOUT_OPS,
+	CLASS_ENTRY,
 };
 
 /**
- * struct classify_case - a region, and what it must be taken for
+ * struct class_case - a region, and what it must be taken for
  * @name: what is special about it
  * @compatible: of its node
  * @flags: boolean properties of its node
@@ -279,8 +279,8 @@ enum classify_entry {
  * @cells: #address-cells of the parent, if not those of the root; -1 for none
  * @no_ranges: nor has the parent ranges
  * @reg: where its memory is said to be
- * @base: physical address; CLASSIFY_BASE if 0
- * @size: CLASSIFY_SIZE if 0
+ * @base: physical address; CLASS_BASE if 0
+ * @size: CLASS_SIZE if 0
  * @zero_size: is its size 0
  * @entry: what the core made of it
  * @n_refs: how many entries the memory-region of the device in the tree has
@@ -289,7 +289,7 @@ enum classify_entry {
  * @mode: expected, unless disabled or refused
  * @reason: expected part of the reason, NULL for no reason at all
  */
-struct classify_case {
+struct class_case {
 	const char *name;
 	const char *compatible[3];
 	const char *flags[3];
@@ -299,11 +299,11 @@ struct classify_case {
 	bool cut;
 	int cells;
 	bool no_ranges;
-	enum classify_reg reg;
+	enum class_reg reg;
 	u64 base;
 	u64 size;
 	bool zero_size;
-	enum classify_entry entry;
+	enum class_entry entry;
 	unsigned int n_refs;
 	u32 refs[3];
 	enum rmem_status want;
@@ -311,188 +311,188 @@ struct classify_case {
 	const char *reason;
 };
 
-#define CLASSIFY_SHARED		.compatible = { "shared-dma-pool" }
-#define CLASSIFY_RESTRICTED	.compatible = { "restricted-dma-pool" }
-#define CLASSIFY_CMA		CLASSIFY_SHARED, .flags = { "reusable" }
-#define CLASSIFY_COHERENT		CLASSIFY_SHARED, .flags = { "no-map" }
-#define CLASSIFY_REFERRED		.n_refs = 1, .refs = { CLASSIFY_PHANDLE }
+#define CLASS_SHARED		.compatible = { "shared-dma-pool" }
+#define CLASS_RESTRICTED	.compatible = { "restricted-dma-pool" }
+#define CLASS_CMA		CLASS_SHARED, .flags = { "reusable" }
+#define CLASS_COHERENT		CLASS_SHARED, .flags = { "no-map" }
+#define CLASS_REFERRED		.n_refs = 1, .refs = { CLASS_PHANDLE }
 
-#define CLASSIFY_FREE(_mode)	.want = RMEM_AVAILABLE, .mode = RMEM_HEAP_##_mode
-#define CLASSIFY_OWNED(_mode, _reason)					\
+#define CLASS_FREE(_mode)	.want = RMEM_AVAILABLE, .mode = RMEM_HEAP_##_mode
+#define CLASS_OWNED(_mode, _reason)					\
 	.want = RMEM_OWNED, .mode = RMEM_HEAP_##_mode, .reason = _reason
-#define CLASSIFY_REFUSED(_reason)	.want = RMEM_INVALID, .reason = _reason
-#define CLASSIFY_DISABLED		.want = RMEM_DISABLED, .reason = "status"
+#define CLASS_REFUSED(_reason)	.want = RMEM_INVALID, .reason = _reason
+#define CLASS_DISABLED		.want = RMEM_DISABLED, .reason = "status"
 
-static const struct classify_case classify_cases[] = {
+static const struct class_case class_cases[] = {
 	/* The four modes */
-	{ "cma", CLASSIFY_CMA, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(CMA) },
-	{ "coherent", CLASSIFY_COHERENT, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(COHERENT) },
-	{ "coherent without no-map", CLASSIFY_SHARED, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(COHERENT) },
-	{ "restricted", CLASSIFY_RESTRICTED, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(RESTRICTED) },
-	{ "carveout", .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
-	{ "carveout with no-map", .flags = { "no-map" }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_FREE(CARVEOUT) },
-	{ "dynamic cma", CLASSIFY_CMA, .reg = CLASSIFY_DYNAMIC, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_FREE(CMA) },
-	{ "dynamic carveout", .reg = CLASSIFY_DYNAMIC, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_FREE(CARVEOUT) },
-	{ "one page", .size = PAGE_SIZE, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_FREE(CARVEOUT) },
+	{ "cma", CLASS_CMA, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
+	{ "coherent", CLASS_COHERENT, .entry = CLASS_ENTRY, CLASS_FREE(COHERENT) },
+	{ "coherent without no-map", CLASS_SHARED, .entry = CLASS_ENTRY, CLASS_FREE(COHERENT) },
+	{ "restricted", CLASS_RESTRICTED, .entry = CLASS_ENTRY, CLASS_FREE(RESTRICTED) },
+	{ "carveout", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout with no-map", .flags = { "no-map" }, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_FREE(CARVEOUT) },
+	{ "dynamic cma", CLASS_CMA, .reg = CLASS_DYNAMIC, .entry = CLASS_ENTRY,
+	  CLASS_FREE(CMA) },
+	{ "dynamic carveout", .reg = CLASS_DYNAMIC, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_FREE(CARVEOUT) },
+	{ "one page", .size = PAGE_SIZE, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_FREE(CARVEOUT) },
 	{ "export is not for the judge", .flags = { "export" },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 
 	/* Pools that the core did not make never become carveouts. */
-	{ "cma without entry", CLASSIFY_CMA, CLASSIFY_REFUSED("the kernel refused the node") },
-	{ "coherent without entry", CLASSIFY_COHERENT,
-	  CLASSIFY_REFUSED("the kernel refused the node") },
-	{ "restricted without entry", CLASSIFY_RESTRICTED,
-	  CLASSIFY_REFUSED("the kernel refused the node") },
-	{ "carveout without entry", CLASSIFY_REFUSED("the kernel refused the node") },
-	{ "cma without ops", CLASSIFY_CMA, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("no allocator took the node") },
-	{ "coherent without ops", CLASSIFY_COHERENT, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("no allocator took the node") },
-	{ "restricted without ops", CLASSIFY_RESTRICTED, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("no allocator took the node") },
+	{ "cma without entry", CLASS_CMA, CLASS_REFUSED("the kernel refused the node") },
+	{ "coherent without entry", CLASS_COHERENT,
+	  CLASS_REFUSED("the kernel refused the node") },
+	{ "restricted without entry", CLASS_RESTRICTED,
+	  CLASS_REFUSED("the kernel refused the node") },
+	{ "carveout without entry", CLASS_REFUSED("the kernel refused the node") },
+	{ "cma without ops", CLASS_CMA, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("no allocator took the node") },
+	{ "coherent without ops", CLASS_COHERENT, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("no allocator took the node") },
+	{ "restricted without ops", CLASS_RESTRICTED, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("no allocator took the node") },
 	{ "reusable without compatible", .flags = { "reusable" },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("no allocator took the node") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node") },
 	{ "reusable with another compatible", .compatible = { "vendor,secure" },
-	  .flags = { "reusable" }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("no allocator took the node") },
-	{ "reusable pool with no-map", CLASSIFY_SHARED, .flags = { "reusable", "no-map" },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("no allocator took the node") },
+	  .flags = { "reusable" }, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("no allocator took the node") },
+	{ "reusable pool with no-map", CLASS_SHARED, .flags = { "reusable", "no-map" },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node") },
 	{ "pool that also is another's, without ops",
 	  .compatible = { "vendor,secure", "shared-dma-pool" },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("no allocator took the node") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node") },
 
 	/* Why there is no entry */
-	{ "restricted with no-map", CLASSIFY_RESTRICTED, .flags = { "no-map" },
-	  CLASSIFY_REFUSED("neither no-map nor reusable") },
-	{ "restricted with reusable", CLASSIFY_RESTRICTED, .flags = { "reusable" },
-	  CLASSIFY_REFUSED("neither no-map nor reusable") },
-	{ "cma with an odd base", CLASSIFY_CMA, .base = CLASSIFY_BASE + SZ_64K,
-	  CLASSIFY_REFUSED("of a CMA area must be multiples of") },
-	{ "cma with an odd size", CLASSIFY_CMA, .size = CLASSIFY_SIZE + SZ_64K,
-	  CLASSIFY_REFUSED("of a CMA area must be multiples of") },
-	{ "coherent with an odd size", CLASSIFY_COHERENT, .size = CLASSIFY_SIZE + SZ_64K,
-	  CLASSIFY_REFUSED("the kernel refused the node") },
-	{ "neither reg nor size", .reg = CLASSIFY_REG_NONE, CLASSIFY_REFUSED("neither reg nor size") },
-	{ "reg cut short", .reg = CLASSIFY_REG_SHORT, CLASSIFY_REFUSED("cut short") },
-	{ "reg with size 0", .zero_size = true, CLASSIFY_REFUSED("its size is 0") },
-	{ "no memory for a dynamic region", .reg = CLASSIFY_DYNAMIC,
-	  CLASSIFY_REFUSED("there was no memory for it") },
+	{ "restricted with no-map", CLASS_RESTRICTED, .flags = { "no-map" },
+	  CLASS_REFUSED("neither no-map nor reusable") },
+	{ "restricted with reusable", CLASS_RESTRICTED, .flags = { "reusable" },
+	  CLASS_REFUSED("neither no-map nor reusable") },
+	{ "cma with an odd base", CLASS_CMA, .base = CLASS_BASE + SZ_64K,
+	  CLASS_REFUSED("of a CMA area must be multiples of") },
+	{ "cma with an odd size", CLASS_CMA, .size = CLASS_SIZE + SZ_64K,
+	  CLASS_REFUSED("of a CMA area must be multiples of") },
+	{ "coherent with an odd size", CLASS_COHERENT, .size = CLASS_SIZE + SZ_64K,
+	  CLASS_REFUSED("the kernel refused the node") },
+	{ "neither reg nor size", .reg = CLASS_REG_NONE, CLASS_REFUSED("neither reg nor size") },
+	{ "reg cut short", .reg = CLASS_REG_SHORT, CLASS_REFUSED("cut short") },
+	{ "reg with size 0", .zero_size = true, CLASS_REFUSED("its size is 0") },
+	{ "no memory for a dynamic region", .reg = CLASS_DYNAMIC,
+	  CLASS_REFUSED("there was no memory for it") },
 
-	{ "no #address-cells", .cells = -1, CLASSIFY_REFUSED("of the root") },
-	{ "other #address-cells", .cells = 1, CLASSIFY_REFUSED("of the root") },
-	{ "countless #address-cells", .cells = 0x6a008002, CLASSIFY_REFUSED("of the root") },
-	{ "no ranges", .no_ranges = true, CLASSIFY_REFUSED("of the root") },
+	{ "no #address-cells", .cells = -1, CLASS_REFUSED("of the root") },
+	{ "other #address-cells", .cells = 1, CLASS_REFUSED("of the root") },
+	{ "countless #address-cells", .cells = 0x6a008002, CLASS_REFUSED("of the root") },
+	{ "no ranges", .no_ranges = true, CLASS_REFUSED("of the root") },
 
 	/* Entries that are of no use */
-	{ "base is not a page's", .base = CLASSIFY_BASE + SZ_2K, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("multiples of the page size") },
-	{ "size is not whole pages", .size = CLASSIFY_SIZE + SZ_2K,
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("multiples of the page size") },
-	{ "restricted with an odd base", CLASSIFY_RESTRICTED, .base = CLASSIFY_BASE + SZ_2K,
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("multiples of the page size") },
-	{ "coherent with an odd size", CLASSIFY_COHERENT, .size = CLASSIFY_SIZE + SZ_2K,
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("multiples of the page size") },
-	{ "entry of size 0", .zero_size = true, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("size is not usable") },
+	{ "base is not a page's", .base = CLASS_BASE + SZ_2K, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("multiples of the page size") },
+	{ "size is not whole pages", .size = CLASS_SIZE + SZ_2K,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("multiples of the page size") },
+	{ "restricted with an odd base", CLASS_RESTRICTED, .base = CLASS_BASE + SZ_2K,
+	  .entry = CLASS_ENTRY, CLASS_REFUSED("multiples of the page size") },
+	{ "coherent with an odd size", CLASS_COHERENT, .size = CLASS_SIZE + SZ_2K,
+	  .entry = CLASS_ENTRY, CLASS_REFUSED("multiples of the page size") },
+	{ "entry of size 0", .zero_size = true, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("size is not usable") },
 	{ "end beyond the last address", .base = -(phys_addr_t)SZ_1M, .size = SZ_2M,
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("size is not usable") },
-	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("size is not usable") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("size is not usable") },
+	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("size is not usable") },
 
 	/* Nobody knows what it is */
-	{ "pool without an end", CLASSIFY_SHARED, .cut = true, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_REFUSED("not a list of strings") },
+	{ "pool without an end", CLASS_SHARED, .cut = true, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("not a list of strings") },
 	{ "compatible without an end", .compatible = { "vendor,secure" }, .cut = true,
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("not a list of strings") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("not a list of strings") },
 	{ "second compatible without an end", .compatible = { "shared-dma-pool", "vendor,x" },
-	  .cut = true, .flags = { "no-map" }, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_REFUSED("not a list of strings") },
+	  .cut = true, .flags = { "no-map" }, .entry = CLASS_ENTRY,
+	  CLASS_REFUSED("not a list of strings") },
 	{ "two pools", .compatible = { "shared-dma-pool", "restricted-dma-pool" },
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("two kinds of pool") },
+	  .entry = CLASS_ENTRY, CLASS_REFUSED("two kinds of pool") },
 	{ "two pools, reusable", .compatible = { "restricted-dma-pool", "shared-dma-pool" },
-	  .flags = { "reusable" }, .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("two kinds of pool") },
+	  .flags = { "reusable" }, .entry = CLASS_ENTRY, CLASS_REFUSED("two kinds of pool") },
 
 	/* Owners */
 	{ "compatible of another driver", .compatible = { "vendor,secure" },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_OWNED(CARVEOUT, "the driver of vendor,secure") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "the driver of vendor,secure") },
 	{ "compatible and ops of another driver", .compatible = { "vendor,secure" },
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_OWNED(CARVEOUT, "the driver of vendor,secure") },
-	{ "ops of another driver", .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_OWNED(CARVEOUT, "another driver") },
+	  .entry = CLASS_ENTRY, CLASS_OWNED(CARVEOUT, "the driver of vendor,secure") },
+	{ "ops of another driver", .entry = CLASS_ENTRY,
+	  CLASS_OWNED(CARVEOUT, "another driver") },
 	{ "pool with a second compatible", .flags = { "reusable" },
-	  .compatible = { "shared-dma-pool", "vendor,secure" }, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_OWNED(CMA, "the driver of vendor,secure") },
+	  .compatible = { "shared-dma-pool", "vendor,secure" }, .entry = CLASS_ENTRY,
+	  CLASS_OWNED(CMA, "the driver of vendor,secure") },
 	{ "pool as the second compatible", .flags = { "no-map" },
-	  .compatible = { "vendor,secure", "shared-dma-pool" }, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_OWNED(COHERENT, "the driver of vendor,secure") },
+	  .compatible = { "vendor,secure", "shared-dma-pool" }, .entry = CLASS_ENTRY,
+	  CLASS_OWNED(COHERENT, "the driver of vendor,secure") },
 	{ "restricted with a second compatible",
-	  .compatible = { "restricted-dma-pool", "vendor,secure" }, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_OWNED(RESTRICTED, "the driver of vendor,secure") },
+	  .compatible = { "restricted-dma-pool", "vendor,secure" }, .entry = CLASS_ENTRY,
+	  CLASS_OWNED(RESTRICTED, "the driver of vendor,secure") },
 	{ "name of a pool with more to it", .compatible = { "shared-dma-pool-2" },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_OWNED(CARVEOUT, "shared-dma-pool-2") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_OWNED(CARVEOUT, "shared-dma-pool-2") },
 	{ "iommu-addresses of a carveout", .iommu_addresses = true,
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_OWNED(CARVEOUT, "iommu-addresses") },
-	{ "iommu-addresses of a pool", CLASSIFY_CMA, .iommu_addresses = true,
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_OWNED(CMA, "iommu-addresses") },
-	{ "carveout of a device", CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_OWNED(CARVEOUT, "iommu-addresses") },
+	{ "iommu-addresses of a pool", CLASS_CMA, .iommu_addresses = true,
+	  .entry = CLASS_ENTRY, CLASS_OWNED(CMA, "iommu-addresses") },
+	{ "carveout of a device", CLASS_REFERRED, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it") },
 	{ "carveout as second region of a device", .n_refs = 2,
-	  .refs = { CLASSIFY_OTHER, CLASSIFY_PHANDLE }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
+	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it") },
 	{ "carveout as last region of a device", .n_refs = 3,
-	  .refs = { CLASSIFY_OTHER, CLASSIFY_OTHER, CLASSIFY_PHANDLE },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_OWNED(CARVEOUT, "/soc/device refers to it") },
+	  .refs = { CLASS_OTHER, CLASS_OTHER, CLASS_PHANDLE },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it") },
 	/* The property after memory-region has the phandle as its value. */
 	{ "carveout with a device of two other regions", .n_refs = 2,
-	  .refs = { CLASSIFY_OTHER, CLASSIFY_OTHER }, .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_FREE(CARVEOUT) },
-	{ "carveout with a device of another region", .n_refs = 1, .refs = { CLASSIFY_OTHER },
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
+	  .refs = { CLASS_OTHER, CLASS_OTHER }, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_FREE(CARVEOUT) },
+	{ "carveout with a device of another region", .n_refs = 1, .refs = { CLASS_OTHER },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout that cannot be referred to", .no_phandle = true, .n_refs = 1,
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
-	{ "cma of a device", CLASSIFY_CMA, CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(CMA) },
-	{ "coherent of a device", CLASSIFY_COHERENT, CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_FREE(COHERENT) },
-	{ "restricted of a device", CLASSIFY_RESTRICTED, CLASSIFY_REFERRED, .entry = CLASSIFY_ENTRY,
-	  CLASSIFY_FREE(RESTRICTED) },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "cma of a device", CLASS_CMA, CLASS_REFERRED, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
+	{ "coherent of a device", CLASS_COHERENT, CLASS_REFERRED, .entry = CLASS_ENTRY,
+	  CLASS_FREE(COHERENT) },
+	{ "restricted of a device", CLASS_RESTRICTED, CLASS_REFERRED, .entry = CLASS_ENTRY,
+	  CLASS_FREE(RESTRICTED) },
 
 	/* Being unusable is worse than being another's. */
 	{ "unusable and another's", .compatible = { "vendor,secure" }, .size = SZ_2K,
-	  .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_REFUSED("multiples of the page size") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("multiples of the page size") },
 
 	/* Status */
-	{ "status disabled", .status = "disabled", CLASSIFY_DISABLED },
-	{ "status disabled, but with an entry", CLASSIFY_CMA, .status = "disabled",
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_DISABLED },
-	{ "status reserved", .status = "reserved", .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_DISABLED },
-	{ "status okay", .status = "okay", .entry = CLASSIFY_ENTRY_WITHOUT_OPS,
-	  CLASSIFY_FREE(CARVEOUT) },
-	{ "status ok", .status = "ok", .entry = CLASSIFY_ENTRY_WITHOUT_OPS, CLASSIFY_FREE(CARVEOUT) },
+	{ "status disabled", .status = "disabled", CLASS_DISABLED },
+	{ "status disabled, but with an entry", CLASS_CMA, .status = "disabled",
+	  .entry = CLASS_ENTRY, CLASS_DISABLED },
+	{ "status reserved", .status = "reserved", .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_DISABLED },
+	{ "status okay", .status = "okay", .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_FREE(CARVEOUT) },
+	{ "status ok", .status = "ok", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 
 	/* Defaults */
-	{ "default area", CLASSIFY_SHARED, .flags = { "reusable", "linux,cma-default" },
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(CMA) },
+	{ "default area", CLASS_SHARED, .flags = { "reusable", "linux,cma-default" },
+	  .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
 #ifdef CONFIG_DMA_GLOBAL_POOL
-	{ "global pool", CLASSIFY_SHARED, .flags = { "no-map", "linux,dma-default" },
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_REFUSED("global pool") },
+	{ "global pool", CLASS_SHARED, .flags = { "no-map", "linux,dma-default" },
+	  .entry = CLASS_ENTRY, CLASS_REFUSED("global pool") },
 #else
-	{ "no global pool", CLASSIFY_SHARED, .flags = { "no-map", "linux,dma-default" },
-	  .entry = CLASSIFY_ENTRY, CLASSIFY_FREE(COHERENT) },
+	{ "no global pool", CLASS_SHARED, .flags = { "no-map", "linux,dma-default" },
+	  .entry = CLASS_ENTRY, CLASS_FREE(COHERENT) },
 #endif
 };
 
-KUNIT_ARRAY_PARAM_DESC(classify, classify_cases, name);
+KUNIT_ARRAY_PARAM_DESC(class, class_cases, name);
 
-#define CLASSIFY_FDT_SIZE	SZ_4K
+#define CLASS_FDT_SIZE	SZ_4K
 
-static int classify_add_node(struct kunit *test, void *fdt, int parent, const char *name)
+static int class_add_node(struct kunit *test, void *fdt, int parent, const char *name)
 {
 	int node = fdt_add_subnode(fdt, parent, name);
 
@@ -500,21 +500,21 @@ static int classify_add_node(struct kunit *test, void *fdt, int parent, const ch
 	return node;
 }
 
-static void classify_add_cells(struct kunit *test, void *fdt, int node)
+static void class_add_cells(struct kunit *test, void *fdt, int node)
 {
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#address-cells", 2));
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#size-cells", 2));
 }
 
-static void classify_add_reg(struct kunit *test, void *fdt, int node, const struct classify_case *c,
+static void class_add_reg(struct kunit *test, void *fdt, int node, const struct class_case *c,
 			  const struct reserved_mem *rmem)
 {
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "reg", rmem->base));
-	if (c->reg != CLASSIFY_REG_SHORT)
+	if (c->reg != CLASS_REG_SHORT)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u64(fdt, node, "reg", rmem->size));
 }
 
-static void classify_add_region(struct kunit *test, void *fdt, int node, const struct classify_case *c,
+static void class_add_region(struct kunit *test, void *fdt, int node, const struct class_case *c,
 			     const struct reserved_mem *rmem)
 {
 	int i;
@@ -534,20 +534,20 @@ static void classify_add_region(struct kunit *test, void *fdt, int node, const s
 	if (c->status)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", c->status));
 	if (!c->no_phandle)
-		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "phandle", CLASSIFY_PHANDLE));
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "phandle", CLASS_PHANDLE));
 	if (c->iommu_addresses)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "iommu-addresses",
-							 CLASSIFY_OTHER));
+							 CLASS_OTHER));
 
-	if (c->reg == CLASSIFY_DYNAMIC)
+	if (c->reg == CLASS_DYNAMIC)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "size", rmem->size));
-	else if (c->reg != CLASSIFY_REG_NONE)
-		classify_add_reg(test, fdt, node, c, rmem);
+	else if (c->reg != CLASS_REG_NONE)
+		class_add_reg(test, fdt, node, c, rmem);
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(classify_kfree, kfree, const void *);
+KUNIT_DEFINE_ACTION_WRAPPER(class_kfree, kfree, const void *);
 
-static struct device_node *classify_unflatten(struct kunit *test, const struct classify_case *c,
+static struct device_node *class_unflatten(struct kunit *test, const struct class_case *c,
 					   const struct reserved_mem *rmem)
 {
 	struct device_node *root;
@@ -556,37 +556,37 @@ static struct device_node *classify_unflatten(struct kunit *test, const struct c
 	int node;
 
 	/* Properties stay where they are in it. */
-	fdt = kunit_kzalloc(test, CLASSIFY_FDT_SIZE, GFP_KERNEL);
+	fdt = kunit_kzalloc(test, CLASS_FDT_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, fdt);
-	KUNIT_ASSERT_EQ(test, 0, fdt_create_empty_tree(fdt, CLASSIFY_FDT_SIZE));
-	classify_add_cells(test, fdt, 0);
+	KUNIT_ASSERT_EQ(test, 0, fdt_create_empty_tree(fdt, CLASS_FDT_SIZE));
+	class_add_cells(test, fdt, 0);
 
-	node = classify_add_node(test, fdt, 0, "reserved-memory");
-	classify_add_cells(test, fdt, node);
+	node = class_add_node(test, fdt, 0, "reserved-memory");
+	class_add_cells(test, fdt, node);
 	if (c->cells > 0)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "#address-cells", c->cells));
 	else if (c->cells)
 		KUNIT_ASSERT_EQ(test, 0, fdt_delprop(fdt, node, "#address-cells"));
 	if (!c->no_ranges)
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
-	node = classify_add_node(test, fdt, node, "region");
-	classify_add_region(test, fdt, node, c, rmem);
+	node = class_add_node(test, fdt, node, "region");
+	class_add_region(test, fdt, node, c, rmem);
 
-	node = classify_add_node(test, fdt, 0, "soc");
-	node = classify_add_node(test, fdt, node, "device");
+	node = class_add_node(test, fdt, 0, "soc");
+	node = class_add_node(test, fdt, node, "device");
 	/* libfdt puts a new property before those that there are. */
-	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "after", CLASSIFY_PHANDLE));
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "after", CLASS_PHANDLE));
 	for (i = 0; i < c->n_refs; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "memory-region",
 							    c->refs[i]));
 
 	mem = of_fdt_unflatten_tree(fdt, NULL, &root);
 	KUNIT_ASSERT_NOT_NULL(test, mem);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, classify_kfree, mem));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, class_kfree, mem));
 	return root;
 }
 
-static struct device_node *classify_child(struct kunit *test, struct device_node *parent,
+static struct device_node *class_child(struct kunit *test, struct device_node *parent,
 				       const char *name)
 {
 	struct device_node *np = of_get_child_by_name(parent, name);
@@ -597,48 +597,48 @@ static struct device_node *classify_child(struct kunit *test, struct device_node
 	return np;
 }
 
-static int classify_device_init_calls;
+static int class_device_init_calls;
 
-static int classify_device_init(struct reserved_mem *rmem, struct device *dev)
+static int class_device_init(struct reserved_mem *rmem, struct device *dev)
 {
-	classify_device_init_calls++;
+	class_device_init_calls++;
 	return -EINVAL;
 }
 
-static void classify_device_release(struct reserved_mem *rmem, struct device *dev)
+static void class_device_release(struct reserved_mem *rmem, struct device *dev)
 {
 }
 
-static const struct reserved_mem_ops classify_ops = {
-	.device_init = classify_device_init,
-	.device_release = classify_device_release,
+static const struct reserved_mem_ops class_ops = {
+	.device_init = class_device_init,
+	.device_release = class_device_release,
 };
 
-static void classify_region(struct kunit *test)
+static void class_region(struct kunit *test)
 {
-	const struct classify_case *c = test->param_value;
+	const struct class_case *c = test->param_value;
 	struct reserved_mem rmem = {
 		.name = "region",
-		.ops = c->entry == CLASSIFY_ENTRY ? &classify_ops : NULL,
-		.base = c->base ?: CLASSIFY_BASE,
-		.size = c->zero_size ? 0 : c->size ?: CLASSIFY_SIZE,
+		.ops = c->entry == CLASS_ENTRY ? &class_ops : NULL,
+		.base = c->base ?: CLASS_BASE,
+		.size = c->zero_size ? 0 : c->size ?: CLASS_SIZE,
 	};
 	const struct reserved_mem before = rmem;
 	struct rmem_region region = {
 		.name = "region",
-		.rmem = c->entry == CLASSIFY_NO_ENTRY ? NULL : &rmem,
+		.rmem = c->entry == CLASS_NO_ENTRY ? NULL : &rmem,
 		/* It must set them. */
 		.status = RMEM_INVALID,
 		.reason = "stale",
 	};
-	struct device_node *root = classify_unflatten(test, c, &rmem);
-	struct device_node *device = classify_child(test, classify_child(test, root, "soc"), "device");
+	struct device_node *root = class_unflatten(test, c, &rmem);
+	struct device_node *device = class_child(test, class_child(test, root, "soc"), "device");
 	unsigned int refs = kref_read(&root->kobj.kref);
 	unsigned int device_refs = kref_read(&device->kobj.kref);
 	LIST_HEAD(regions);
 
-	region.of_node = classify_child(test, classify_child(test, root, "reserved-memory"), "region");
-	classify_device_init_calls = 0;
+	region.of_node = class_child(test, class_child(test, root, "reserved-memory"), "region");
+	class_device_init_calls = 0;
 	rmem_heap_classify(&region);
 	list_add(&region.list, &regions);
 	rmem_heap_find_referrers(&regions, root);
@@ -654,7 +654,7 @@ static void classify_region(struct kunit *test)
 
 	/* Judging has no side effect. */
 	KUNIT_EXPECT_MEMEQ(test, &rmem, &before, sizeof(rmem));
-	KUNIT_EXPECT_EQ(test, classify_device_init_calls, 0);
+	KUNIT_EXPECT_EQ(test, class_device_init_calls, 0);
 	KUNIT_EXPECT_NULL(test, region.heap);
 	KUNIT_EXPECT_NULL(test, region.dev);
 	KUNIT_EXPECT_EQ(test, kref_read(&root->kobj.kref), refs);
@@ -662,7 +662,7 @@ static void classify_region(struct kunit *test)
 }
 
 static struct kunit_case rmem_heap_classify_cases[] = {
-	KUNIT_CASE_PARAM(classify_region, classify_gen_params),
+	KUNIT_CASE_PARAM(class_region, class_gen_params),
 	{}
 };
 
