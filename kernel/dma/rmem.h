@@ -87,7 +87,7 @@ enum rmem_backing {
  * @name: name of the node, with its unit address
  * @of_node: the node
  * @rmem: the kernel's entry for the node; NULL if the kernel refused the node
- * @mode: allocator of the region; not meaningful if @status is RMEM_DISABLED or RMEM_INVALID
+ * @mode: allocator that the node asks for
  * @status: whether the region may have a heap
  * @reason: the cause of @status, or why there is no heap
  * @backing: what the memory map has at the region
@@ -230,6 +230,10 @@ static inline struct rmem_heap *rmem_region_heap(const struct rmem_region *regio
 	return smp_load_acquire(&region->heap);
 }
 
+/* Sets why a region has no heap. */
+#define rmem_set_reason(_region, ...) \
+	snprintf((_region)->reason, sizeof((_region)->reason), __VA_ARGS__)
+
 static inline void rmem_set_extent(struct rmem_buffer *buf, phys_addr_t paddr)
 {
 	buf->extent.paddr = paddr;
@@ -314,8 +318,8 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
  * @nr_pages: number of pages
  * @vaddr: RMEM_WC: the mapping of the region
  * @search: held by the one task that looks for a place; taken before @lock
- * @lock: protects all fields below but @scrubbing and @scrub. It is held to set or clear the
- *	bits of one extent, never to search the bitmaps or to clear memory
+ * @lock: protects all fields below but @scrubbing and @scrub. It is held to test, set or clear
+ *	the bits of one extent, never to search for one or to clear memory
  * @used: pages that belong to a buffer, and lost pages
  * @dirty: pages that must be cleared before another buffer may have them. A page of a buffer
  *	is dirty from the time the buffer is handed out
@@ -323,7 +327,7 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
  * @nr_lost: number of pages that could not be cleared
  * @freed: memory has been freed since the worker last began: it is in the caches
  * @piece_at: first page of the piece that the worker clears
- * @piece_end: the page after it
+ * @piece_end: page after the piece; 0 if there is none
  * @scrubbing: held by the worker while it clears a piece
  * @scrub: the worker: clears free pages that are dirty
  */

@@ -22,7 +22,6 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/export.h>
-#include <linux/kernel.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
@@ -122,8 +121,7 @@ static int heap_assign(struct rmem_heap *heap)
 
 	if (!region->rmem->priv || heap->ops->assigned(region->dev) != region->rmem->priv) {
 		of_reserved_mem_device_release(region->dev);
-		snprintf(region->reason, sizeof(region->reason),
-			 "devices get another pool than the node says");
+		rmem_set_reason(region, "devices get another pool than the node says");
 		return -EXDEV;
 	}
 	return 0;
@@ -183,8 +181,7 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 
 	if (!heap->ops) {
 		ret = -EOPNOTSUPP;
-		snprintf(region->reason, sizeof(region->reason),
-			 "the kernel is built without its allocator");
+		rmem_set_reason(region, "the kernel is built without its allocator");
 		goto err_free;
 	}
 	/* A device shows which pool the users of the region get. */
@@ -219,8 +216,7 @@ err_free:
 	kfree(heap);
 err:
 	if (!region->reason[0])
-		snprintf(region->reason, sizeof(region->reason), "its heap failed (error %d)",
-			 ret);
+		rmem_set_reason(region, "its heap failed (error %d)", ret);
 	return ERR_PTR(ret);
 }
 
@@ -229,10 +225,9 @@ static void heap_publish(struct rmem_heap *heap)
 	/* Pairs with rmem_region_heap(): a reader of the pointer sees all fields. */
 	smp_store_release(&heap->region->heap, heap);
 	rmem_heap_update_device(heap->region);
-	kobject_uevent(&heap->region->dev->kobj, KOBJ_CHANGE);
 }
 
-/* Makes the heap of a region if there is a request, and says what became of the region */
+/* Makes the heap of a region if one is requested, and prints what the region is */
 static void __init heap_register_region(struct rmem_region *region)
 {
 	const char *requested_by = rmem_heap_policy_request(region);
@@ -246,13 +241,12 @@ static void __init heap_register_region(struct rmem_region *region)
 			pr_warn("%s: cannot export it: %s\n", region->name, region->reason);
 		} else {
 			heap_publish(heap);
+			kobject_uevent(&region->dev->kobj, KOBJ_CHANGE);
 		}
 	} else if (region->status == RMEM_AVAILABLE && region->blocked) {
-		snprintf(region->reason, sizeof(region->reason), "rmem_heap.export=!%s",
-			 region->name);
+		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
 	} else if (region->status == RMEM_AVAILABLE) {
-		snprintf(region->reason, sizeof(region->reason),
-			 "nobody asked, see rmem_heap.export=");
+		rmem_set_reason(region, "nobody asked, see rmem_heap.export=");
 	}
 
 	if (region->rmem)
@@ -325,7 +319,7 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 		return dev_err_probe(dev, -EINVAL, "%s: flags 0x%x: not for this region\n",
 				     region->name, flags);
 	if (region->blocked)
-		return dev_err_probe(dev, -EPERM, "%s: held back by rmem_heap.export=!%s\n",
+		return dev_err_probe(dev, -EPERM, "%s: blocked by rmem_heap.export=!%s\n",
 				     region->name, region->name);
 	if (heap && flags != heap->flags)
 		return dev_err_probe(dev, -EBUSY, "%s: flags 0x%x: its heap has 0x%x\n",
@@ -385,7 +379,9 @@ static void heap_deactivate(void *data)
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
  * has no such entry, -EPERM if rmem_heap.export=!name blocks the region, -ENXIO if the kernel
  * refused the region, -EINVAL for flags that the region cannot have, -EBUSY if the heap exists
- * with other flags or belongs to cma_heap, -ENOMEM.
+ * with other flags or belongs to cma_heap or if there is no minor left for it, -EXDEV if devices
+ * get another pool than the node says, -EOPNOTSUPP if the kernel is built without the
+ * allocator, -ENOMEM.
  */
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags)
@@ -471,7 +467,7 @@ static struct rmem_region *heap_region_of(const struct reserved_mem *rmem)
 	return NULL;
 }
 
-/* For of_reserved_mem: a device has been assigned to a region. May sleep. */
+/* For of_reserved_mem: a device has been assigned to a region. */
 void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
 {
 	struct rmem_region *region = heap_region_of(rmem);
@@ -480,7 +476,7 @@ void rmem_heap_link(struct reserved_mem *rmem, struct device *dev)
 		rmem_heap_link_device(region, dev);
 }
 
-/* For of_reserved_mem: a device has been released from a region. May sleep. */
+/* For of_reserved_mem: a device has been released from a region. */
 void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
 {
 	struct rmem_region *region = heap_region_of(rmem);

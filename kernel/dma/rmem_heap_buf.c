@@ -20,9 +20,8 @@ static size_t buf_charged_size(const struct rmem_buffer *buf)
 /* dmem returns -EAGAIN at a limit, and programs would retry at once. */
 static int buf_charge(struct rmem_buffer *buf)
 {
-	if (!buf->heap->cgroup)
-		return 0;
-	return dmem_cgroup_try_charge(buf->heap->cgroup, buf_charged_size(buf), &buf->charge,
+	return buf->heap->cgroup &&
+	       dmem_cgroup_try_charge(buf->heap->cgroup, buf_charged_size(buf), &buf->charge,
 				      NULL) ? -ENOMEM : 0;
 }
 
@@ -96,9 +95,9 @@ err_free:
 
 void rmem_heap_buffer_free(struct rmem_buffer *buf)
 {
-	buf_uncharge(buf);
 	buf_unaccount(buf);
 	buf->heap->ops->free(buf->heap, buf);
+	buf_uncharge(buf);
 	kfree(buf);
 }
 

@@ -8,9 +8,9 @@
  * background. An allocation prefers clear pages: then its time does not depend on the size of
  * the buffer. If no place is clear, the allocation takes a dirty place and clears it itself.
  *
- * The worker never takes pages: a page that it clears stays free, and an allocation that gets
- * such a page waits for the worker to finish its piece. So a search sees all free pages, and
- * fails only if no place was large enough when it began.
+ * A page that the worker clears stays free, and an allocation that gets such a page waits for the
+ * worker to finish its piece. So a search sees all free pages, and fails only if no place was
+ * large enough when it began.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -144,7 +144,7 @@ static bool carveout_next_block(unsigned long *map, unsigned long *from, unsigne
  * first, then a clear one. While memory is warm that was freed a moment ago, dirty places count
  * as clear: a task that allocates and frees without a pause gets its own memory again, instead
  * of memory from all over the region. Called with @search held and @lock not: what changes
- * meanwhile only adds to the pages that are free or clear.
+ * meanwhile only adds to the pages that are free or clear, but for pages of buffers.
  */
 static unsigned long carveout_find(const struct rmem_carveout *c, unsigned long nr)
 {
@@ -310,24 +310,32 @@ static bool carveout_next_piece(struct rmem_carveout *c, unsigned long at)
 }
 
 /*
- * The piece has been cleared, or cannot be. Pages that an allocation has taken meanwhile are
- * among those that are clear now; a piece that is bad is left for the allocation to find.
+ * The piece has been cleared: also those of its pages that an allocation has taken meanwhile,
+ * which waits for that.
  */
-static void carveout_finish_piece(struct rmem_carveout *c, int error)
+static void carveout_finish_piece(struct rmem_carveout *c)
 {
-	unsigned long from = c->piece_at, end = c->piece_end, to;
-
 	guard(spinlock)(&c->lock);
-	c->piece_at = 0;
+	bitmap_clear(c->dirty, c->piece_at, c->piece_end - c->piece_at);
 	c->piece_end = 0;
-	if (!error) {
-		bitmap_clear(c->dirty, from, end - from);
-		return;
-	}
-	for_each_clear_bitrange_from(from, to, c->used, end) {
+}
+
+/*
+ * The piece cannot be cleared: its free pages are lost. Pages that an allocation has taken
+ * meanwhile are left for the allocation to find. @search keeps a search from choosing a place
+ * that is not free any more.
+ */
+static void carveout_lose_piece(struct rmem_carveout *c)
+{
+	unsigned long from = c->piece_at, to;
+
+	guard(mutex)(&c->search);
+	guard(spinlock)(&c->lock);
+	for_each_clear_bitrange_from(from, to, c->used, c->piece_end) {
 		carveout_set_used(c, from, to - from);
 		c->nr_lost += to - from;
 	}
+	c->piece_end = 0;
 }
 
 static void carveout_scrub(struct work_struct *work)
@@ -337,7 +345,8 @@ static void carveout_scrub(struct work_struct *work)
 
 	/*
 	 * A task that allocates and frees without a pause gets its own memory back, which is
-	 * in the caches, if the worker does not come between.
+	 * in the caches, if the worker does not come between. A delayed work would wait for
+	 * whole jiffies, and an allocation after a pause would find dirty memory.
 	 */
 	usleep_range(CARVEOUT_SCRUB_DELAY, 2 * CARVEOUT_SCRUB_DELAY);
 	scoped_guard(spinlock, &c->lock)
@@ -348,7 +357,10 @@ static void carveout_scrub(struct work_struct *work)
 		if (!carveout_next_piece(c, end))
 			break;
 		end = c->piece_end;
-		carveout_finish_piece(c, carveout_clear(c, c->piece_at, end, false));
+		if (carveout_clear(c, c->piece_at, end, false))
+			carveout_lose_piece(c);
+		else
+			carveout_finish_piece(c);
 	}
 }
 
@@ -371,29 +383,26 @@ static u64 carveout_available(const struct rmem_heap *heap)
 	return (u64)PFN_PHYS(c->nr_pages - READ_ONCE(c->nr_used));
 }
 
-static void carveout_show_extent(const struct rmem_carveout *c, struct seq_file *m,
-				 unsigned long from, unsigned long to, const char *what)
-{
-	seq_printf(m, "%s\t%llu\t%llu\t%s\n", c->heap->region->name, (u64)PFN_PHYS(from),
-		   (u64)PFN_PHYS(to - from), what);
-}
-
 /*
  * Prints lines with name, offset, length, and "used" or "dirty"; pages without a line are free
  * and clear. Reads the bitmaps without a lock.
  */
 void rmem_heap_carveout_show(const struct rmem_heap *heap, struct seq_file *m)
 {
+	static const char format[] = "%s\t%llu\t%llu\t%s\n";
 	const struct rmem_carveout *c = heap->carveout;
+	const char *name = heap->region->name;
 	unsigned long from, to, end;
 
 	for (from = 0; from < c->nr_pages; from = to) {
 		end = find_next_bit(c->used, c->nr_pages, from);
 		for_each_set_bitrange_from(from, to, c->dirty, end)
-			carveout_show_extent(c, m, from, to, "dirty");
+			seq_printf(m, format, name, (u64)PFN_PHYS(from),
+				   (u64)PFN_PHYS(to - from), "dirty");
 		to = find_next_zero_bit(c->used, c->nr_pages, end);
 		if (end < to)
-			carveout_show_extent(c, m, end, to, "used");
+			seq_printf(m, format, name, (u64)PFN_PHYS(end), (u64)PFN_PHYS(to - end),
+				   "used");
 	}
 }
 
@@ -457,7 +466,7 @@ static bool carveout_set_memory(struct rmem_heap *heap)
 				   IORES_DESC_NONE) != REGION_DISJOINT)
 		why = "a part of its memory is RAM of the system";
 	if (why)
-		snprintf(region->reason, sizeof(region->reason), "%s", why);
+		rmem_set_reason(region, "%s", why);
 	return !why;
 }
 

@@ -15,7 +15,6 @@
 #include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/iommu-dma.h>
-#include <linux/log2.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -170,9 +169,9 @@ static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 	return is_ram && import_bounce_reachable(dev);
 }
 
-static int import_check_mask(struct device *dev, const struct seg_iter *iter)
+static bool import_possible(struct device *dev, const struct seg_iter *iter)
 {
-	return dev->dma_mask && *dev->dma_mask && iter->max ? 0 : -EINVAL;
+	return dev->dma_mask && *dev->dma_mask && iter->max;
 }
 
 /**
@@ -184,7 +183,7 @@ static int import_check_mask(struct device *dev, const struct seg_iter *iter)
  *
  * Context: any.
  * Return: 0; -EBUSY if the device reaches neither all of the region nor memory to bounce it
- * through; -EINVAL if it has no DMA mask.
+ * through; -EINVAL if it has no DMA mask, or a maximum segment size below a page.
  */
 int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
 {
@@ -192,13 +191,13 @@ int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
 	unsigned long attrs = import_attrs(heap);
 	struct seg_iter iter;
 	struct phys_vec seg;
-	int ret;
 
 	rmem_set_extent(&all, heap->region->rmem->base);
 	iter = import_segments(&all, dev);
-	ret = import_check_mask(dev, &iter);
-	if (ret || import_translated(dev))
-		return ret;
+	if (!import_possible(dev, &iter))
+		return -EINVAL;
+	if (import_translated(dev))
+		return 0;
 	while (import_next_segment(&iter, &seg))
 		if (!import_mappable(heap, dev, &seg, attrs))
 			return -EBUSY;
@@ -215,7 +214,8 @@ static unsigned int import_count_segments(const struct seg_iter *iter)
 		const struct phys_vec *extent = &iter->buf->extents[i];
 		u64 last = extent->paddr + (extent->len - 1);
 
-		n += DIV_ROUND_UP(extent->len, iter->max);
+		/* DIV_ROUND_UP() would wrap around on 32 bits: @max may be UINT_MAX. */
+		n += (extent->len - 1) / iter->max + 1;
 		if (shift < 64)
 			n += (last >> shift) - ((u64)extent->paddr >> shift);
 	}
@@ -237,9 +237,8 @@ int rmem_heap_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 	struct phys_vec seg;
 	int ret;
 
-	ret = import_check_mask(attach->dev, &iter);
-	if (ret)
-		return ret;
+	if (!import_possible(attach->dev, &iter))
+		return -EINVAL;
 	a = kzalloc_obj(*a);
 	if (!a)
 		return -ENOMEM;
@@ -359,10 +358,9 @@ void rmem_heap_unmap_dma(struct dma_buf_attachment *attach, struct sg_table *sgt
 
 /*
  * The direction to sync an attachment in for a CPU access; DMA_NONE if nothing is to be done.
- * The DMA API takes no other direction than that of the mapping. A mapping that a device writes
- * through is synced for any access: cache lines that the CPU wrote to must not be written back
- * over the data of the device later, nor hold old data beside what the CPU wrote. A device
- * that only reads leaves nothing for the CPU to see.
+ * A mapping that a device writes through is synced for any access: cache lines that the CPU
+ * wrote to must not be written back over the data of the device later, nor hold old data beside
+ * what the CPU wrote. A device that only reads leaves nothing for the CPU to see.
  */
 static enum dma_data_direction import_sync_dir(const struct import_attachment *a,
 					       enum dma_data_direction wanted)

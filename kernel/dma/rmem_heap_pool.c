@@ -62,6 +62,18 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable)
 	return 0;
 }
 
+/* Whether the memory of a heap is shared with the host of a guest whose memory is encrypted */
+bool rmem_heap_is_decrypted(const struct rmem_heap *heap)
+{
+#ifdef CONFIG_DMA_RESTRICTED_POOL
+	const struct io_tlb_mem *mem = heap->region->rmem->priv;
+
+	return heap->ops == &rmem_heap_restricted_ops && mem->cc_shared;
+#else
+	return false;
+#endif
+}
+
 #ifdef CONFIG_DMA_CMA
 static void *cma_assigned(struct device *dev)
 {
@@ -76,8 +88,7 @@ static int cma_heap_init(struct rmem_heap *heap)
 	/* cma_activate_area() gives the pages of an area away when it fails. */
 	if (cma_get_size(cma) != region->rmem->size ||
 	    cma_get_base(cma) != region->rmem->base) {
-		snprintf(region->reason, sizeof(region->reason),
-			 "its CMA area could not be activated");
+		rmem_set_reason(region, "its CMA area could not be activated");
 		return -ENXIO;
 	}
 
@@ -194,7 +205,9 @@ static void restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 
 	for (i = 0; i < buf->nr; i++, chunk++)
 		dma_free_pages(dev, chunk->len, phys_to_page(chunk->paddr),
-			       phys_to_dma(dev, chunk->paddr), DMA_BIDIRECTIONAL);
+			       rmem_heap_is_decrypted(heap) ?
+			       phys_to_dma_unencrypted(dev, chunk->paddr) :
+			       phys_to_dma_encrypted(dev, chunk->paddr), DMA_BIDIRECTIONAL);
 	kvfree(buf->extents);
 }
 
@@ -231,6 +244,7 @@ static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 		struct page *page;
 		dma_addr_t addr;
 
+		cond_resched();
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
 		if (ret == -EINTR || restricted_grow(buf))
@@ -253,6 +267,7 @@ static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 		buf->extents[buf->nr].len = len;
 		buf->nr++;
 		left -= len;
+		order = min(order, get_order(left));
 	}
 	return 0;
 
@@ -275,18 +290,6 @@ const struct rmem_pool_ops rmem_heap_restricted_ops = {
 	.available = restricted_available,
 };
 #endif /* CONFIG_DMA_RESTRICTED_POOL */
-
-/* Whether the memory of a heap is shared with the host of a guest whose memory is encrypted */
-bool rmem_heap_is_decrypted(const struct rmem_heap *heap)
-{
-#ifdef CONFIG_DMA_RESTRICTED_POOL
-	const struct io_tlb_mem *mem = heap->region->rmem->priv;
-
-	return heap->ops == &rmem_heap_restricted_ops && mem->cc_shared;
-#else
-	return false;
-#endif
-}
 
 /**
  * rmem_heap_get_info() - the properties that buffers of a heap have

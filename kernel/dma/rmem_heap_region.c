@@ -194,12 +194,6 @@ static bool region_is_unusable(struct rmem_region *region, bool pool, bool both,
 	return true;
 }
 
-static bool region_is_pool_compatible(const char *compatible)
-{
-	return !strcmp(compatible, "shared-dma-pool") ||
-	       !strcmp(compatible, "restricted-dma-pool");
-}
-
 /*
  * Sets mode and status of a region whose name, of_node and rmem are set, by what the core did
  * with the node: the memory of a node that was refused has gone back to the system.
@@ -229,7 +223,8 @@ void rmem_heap_classify(struct rmem_region *region)
 		return;
 
 	of_property_for_each_string(np, "compatible", prop, compatible) {
-		if (!region_is_pool_compatible(compatible)) {
+		if (strcmp(compatible, "shared-dma-pool") &&
+		    strcmp(compatible, "restricted-dma-pool")) {
 			rmem_heap_set_status(region, RMEM_OWNED,
 					     "it belongs to the driver of %s", compatible);
 			return;
@@ -335,11 +330,7 @@ enum rmem_backing __init rmem_heap_find_backing(const struct rmem_region *region
 								RMEM_BACKING_BAD;
 }
 
-/**
- * struct region_range - the addresses of a region, to be sorted
- * @res: addresses; the name is the name of the region
- * @region: the region
- */
+/* The addresses and the name of a region, to be sorted */
 struct region_range {
 	struct resource res;
 	struct rmem_region *region;
@@ -358,19 +349,12 @@ static int __init region_cmp_starts(const void *a, const void *b)
 }
 
 /* Makes a region invalid, unless its status says already why it can have no heap */
-static __printf(2, 3) void __init region_invalidate(struct rmem_region *region,
-						    const char *fmt, ...)
-{
-	char reason[sizeof(region->reason)];
-	va_list args;
-
-	if (region->status != RMEM_AVAILABLE && region->status != RMEM_OWNED)
-		return;
-	va_start(args, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, args);
-	va_end(args);
-	rmem_heap_set_status(region, RMEM_INVALID, "%s", reason);
-}
+#define region_invalidate(_region, ...) do {						\
+	struct rmem_region *__region = (_region);					\
+											\
+	if (__region->status == RMEM_AVAILABLE || __region->status == RMEM_OWNED)	\
+		rmem_heap_set_status(__region, RMEM_INVALID, __VA_ARGS__);		\
+} while (0)
 
 /* The core finds entries by name, so which of two nodes of one name has the entry is unknown. */
 static void __init region_check_namesakes(struct region_range *ranges, size_t n)
@@ -397,7 +381,7 @@ static void __init region_check_overlaps(struct region_range *ranges, size_t n)
 		const struct region_range *range = &ranges[i];
 
 		/* A region without an entry has no memory. */
-		if (!range->region->rmem || !resource_size(&range->res))
+		if (!resource_size(&range->res))
 			continue;
 		if (furthest && resource_overlaps(&furthest->res, &range->res)) {
 			region_invalidate(range->region, "it overlaps %s", furthest->res.name);
@@ -443,7 +427,7 @@ void __init rmem_heap_validate(const struct list_head *regions)
 	list_for_each_entry(region, regions, list) {
 		const char *problem = rmem_heap_name_problem(region->name);
 		const struct reserved_mem *rmem = region->rmem;
-		u64 base, size;
+		u64 base = 0, size = 0;
 
 		if (problem)
 			region_invalidate(region, "%s", problem);
@@ -457,8 +441,7 @@ void __init rmem_heap_validate(const struct list_head *regions)
 			size = rmem->size;
 		}
 		ranges[i].region = region;
-		ranges[i++].res = rmem ? DEFINE_RES_MEM_NAMED(base, size, region->name) :
-					 DEFINE_RES_MEM_NAMED(0, 0, region->name);
+		ranges[i++].res = DEFINE_RES_MEM_NAMED(base, size, region->name);
 	}
 	if (!ranges)
 		return;

@@ -252,14 +252,10 @@ void rmem_heap_update_device(struct rmem_region *region)
 		pr_warn("%s: sysfs does not show all of it\n", region->name);
 }
 
-/**
- * struct sysfs_link - the links between a device and a region, managed by the device
- * @region: the region
- * @name: name of the link to the device in the folder of the region
- */
+/* The links between a device and a region, managed by the device */
 struct sysfs_link {
 	struct rmem_region *region;
-	char *name;
+	char *name;	/* of the link to the device in the folder of the region */
 };
 
 static void sysfs_link_release(struct device *dev, void *res)
