@@ -267,7 +267,7 @@ static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 		buf->extents[buf->nr].len = len;
 		buf->nr++;
 		left -= len;
-		order = min(order, get_order(left));
+		order = min_t(unsigned int, order, get_order(left));
 	}
 	return 0;
 
