@@ -7,13 +7,14 @@
  *	};
  *	scaler { compatible = "linux,rmem-heap-sample"; memory-region = <&frames>; };
  *
- * Programs then get frames from /dev/dma_heap/frames@40000000, and the driver gets its own
- * from the same memory.
+ * Programs then allocate frames from /dev/dma_heap/frames@40000000, and the driver allocates
+ * its own frame from the same memory.
  */
 
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/fcntl.h>
+#include <linux/limits.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
@@ -23,10 +24,10 @@
 
 /**
  * struct sample - the device
- * @heap: the heap of its region
- * @frame: a buffer of its own, mapped for it
- * @attach: it as an importer of @frame
- * @sgt: where @frame is for the device
+ * @heap: the heap of the region
+ * @frame: a buffer for the driver itself
+ * @attach: attachment of the device to @frame
+ * @sgt: DMA addresses of @frame
  */
 struct sample {
 	struct rmem_heap *heap;
@@ -83,13 +84,15 @@ static int sample_probe(struct platform_device *pdev)
 	if (!sample)
 		return -ENOMEM;
 
-	/* What the device reaches; a real driver knows. */
+	/* A driver of real hardware knows which addresses the device reaches. */
 	device_property_read_u32(dev, "linux,dma-bits", &bits);
 	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(bits));
 	if (ret)
 		return ret;
+	/* A contiguous buffer is one segment for the device, instead of one for every 64 KiB. */
+	dma_set_max_seg_size(dev, UINT_MAX);
 
-	/* Only an owner can say these. */
+	/* Only the driver that owns a region can set these flags. */
 	if (device_property_read_bool(dev, "linux,keep-contents"))
 		flags |= RMEM_HEAP_KEEP;
 	if (device_property_read_bool(dev, "linux,write-combined"))
@@ -99,10 +102,10 @@ static int sample_probe(struct platform_device *pdev)
 	if (IS_ERR(sample->heap))
 		return dev_err_probe(dev, PTR_ERR(sample->heap), "no heap\n");
 
-	/* Refuse now what could not be used later. */
+	/* Fail in probe, instead of with the first buffer. */
 	ret = rmem_heap_check_device(sample->heap, dev);
 	if (ret)
-		return dev_err_probe(dev, ret, "the region is out of reach\n");
+		return dev_err_probe(dev, ret, "the device does not reach the region\n");
 	rmem_heap_get_info(sample->heap, &info);
 	if (!info.contiguous && device_property_read_bool(dev, "linux,contiguous"))
 		return dev_err_probe(dev, -EINVAL, "buffers of the region are not contiguous\n");
