@@ -22,7 +22,7 @@ script=$dir/command
 [[ $script != *[[:space:]]* ]] || die "the path to $script has blanks in it"
 trap 'rm -f "$script"' EXIT
 (
-	# Who knows what is in the environment.
+	# The caller's environment must not reach the machine.
 	umask 077
 	unset TMPDIR
 	{

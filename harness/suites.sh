@@ -52,7 +52,7 @@ count() {
 	say "  $ok passed, $((bad + odd)) failed, $((skip - odd)) skipped"
 }
 
-# What is tested, and with what: results of anything else are worth nothing.
+# What is tested, and with what: results of other files or of another kernel do not count.
 contents() {
 	(
 		cd "$root"

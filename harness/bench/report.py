@@ -174,7 +174,7 @@ def judge(r):
               ">= 30", v >= 30)
     for heap in OURS:
         v = r.ratio("um", "map", "cma_heap", heap, 8 * MIB)
-        t.add(f"{heap}: the same on one processor of the host, where a fault costs less", um,
+        t.add(f"{heap}: the same with User-Mode Linux pinned to one host CPU (its page faults are cheaper there)", um,
               f"{v:.0f} times", "", None)
     for heap in OURS:
         v = r.ratio("arm64", "map-small", "cma_heap", heap, 8 * MIB)
@@ -195,7 +195,7 @@ def judge(r):
     sizes = (4 * KIB, 64 * KIB, MIB, 4 * MIB)
     for label, what, why in (
             ("memory", "coherent: what a heap adds to the allocator",
-             "what describes a buffer costs about as much as clearing a page"),
+             "setting up a buffer costs about as much as clearing a page"),
             ("buffer", "coherent: with the dma-buf, its inode and file",
              "these cost every exporter the same, some 10,000 instructions")):
         for m, where in reversed(machines):
@@ -228,7 +228,7 @@ def judge(r):
             vals = [r.get(machine, "threads", label, 64 * KIB, n) for n in (1, 2, 4, 8)]
             v = min(vals[1:]) / vals[0]
             t.add(f"carveout, {what}: buffers a second of 1, 2, 4, 8 threads", where,
-                  ", ".join(f"{v:.0f}" for v in vals), "never under 90 % of the first", v >= 0.9,
+                  ", ".join(f"{v:.0f}" for v in vals), "with more threads at least 90 % of the single thread's rate", v >= 0.9,
                   "see Documentation/driver-api/rmem-heap.rst")
     v = r.get("arm64", "stats", "count", 64 * KIB)
     alloc = r.get("arm64", "alloc", "carveout", 4 * KIB) + r.get("arm64", "free", "carveout", 4 * KIB)
@@ -248,8 +248,9 @@ RST = """.. SPDX-License-Identifier: GPL-2.0
 Reserved-memory heaps: the measurements
 =======================================
 
-Every row of ``make bench`` in the project's repository, from one run; :doc:`../rmem-heap` says how
-they are measured. A row without a wanted value is there for comparison.
+All rows are from one run; :doc:`../rmem-heap` says how they are measured. "Against" a peer means
+the figure of our heap divided by the figure of the peer. For times and instructions less is better,
+for free blocks more. A row without a wanted value is there for comparison.
 
 .. list-table::
    :header-rows: 1

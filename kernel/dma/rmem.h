@@ -226,7 +226,7 @@ enum rmem_match {
 /* The heap of a region, NULL if there is none */
 static inline struct rmem_heap *rmem_region_heap(const struct rmem_region *region)
 {
-	/* Pairs with heap_publish(): who sees the pointer sees all fields. */
+	/* Pairs with heap_publish(): a reader of the pointer sees all fields. */
 	return smp_load_acquire(&region->heap);
 }
 

@@ -246,7 +246,7 @@ static void __init heap_register_region(struct rmem_region *region)
 	} else if (region->status == RMEM_AVAILABLE && region->blocked) {
 		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
 	} else if (region->status == RMEM_AVAILABLE) {
-		rmem_set_reason(region, "nobody asked, see rmem_heap.export=");
+		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
 	}
 
 	if (region->rmem)
@@ -333,7 +333,7 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 				     region->reason);
 	/* cma_heap has registered a heap of this name already. */
 	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
-		return dev_err_probe(dev, -EBUSY, "%s: it is cma_heap's\n", region->name);
+		return dev_err_probe(dev, -EBUSY, "%s: cma_heap has registered its heap already\n", region->name);
 
 	by = kasprintf(GFP_KERNEL, "driver of %s", dev_name(dev));
 	if (!by)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Measurements of the allocator of carveouts, beside gen_pool and a plain first fit. The
- * suite judges nothing. The carveouts are those of harness/dts/bench-carveout.dts,
- * told apart by their sizes, and one over addresses where there is no memory.
+ * suite judges nothing. The device tree has the carveouts, which
+ * differ in size, and one over addresses where there is no memory.
  * The suite wants one processor, so that the time until the worker is idle is the time that
  * allocations, frees and all clearing have cost.
  */

@@ -81,7 +81,7 @@ static void rmem_edu_unmap(struct rmem_edu_file *file)
 	if (!file->dmabuf)
 		return;
 
-	/* Who may still write to a buffer keeps it for good. */
+	/* A device that may still write to a buffer keeps the buffer for good. */
 	if (READ_ONCE(file->edu->stuck)) {
 		file->dmabuf = NULL;
 		return;

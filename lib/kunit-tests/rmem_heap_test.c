@@ -66,7 +66,7 @@ static DEFINE_XARRAY(rmem_test_windows);
 /* What the tests see of a region, mapped when it is first needed, and for good */
 static void *rmem_test_window(const struct reserved_mem *rmem)
 {
-	/* RAM to the kernel: as it is mapped. Else nobody else has it mapped as cached. */
+	/* The kernel maps RAM cached; other memory has no cached mapping. */
 	unsigned long how = page_is_ram(PHYS_PFN(rmem->base)) ? MEMREMAP_WB : MEMREMAP_WC;
 	void *window;
 

@@ -40,7 +40,7 @@ static struct rmem_heap *rmem_test_param_heap(struct kunit *test)
 	return heap;
 }
 
-/* A map of the pages of a region, to see who has what */
+/* A map of a region: which buffer has each page */
 static unsigned long *rmem_test_pages(struct kunit *test, struct rmem_heap *heap)
 {
 	size_t longs = BITS_TO_LONGS(heap->region->rmem->size >> PAGE_SHIFT);

@@ -352,7 +352,7 @@ KUNIT_ARRAY_PARAM_DESC(driver_failing, driver_failing, heap);
 
 /*
  * Whichever allocation of an export fails, the first time and when the heap exists: the heap
- * gives nothing, and the region is assigned to nobody unless it has a heap. What leaks is
+ * gives nothing, and the region is assigned to no device unless it has a heap. What leaks is
  * found by kmemleak.
  */
 static void driver_failing_export(struct kunit *test)

@@ -83,7 +83,7 @@ bool rmem_test_has_link(struct device *dev, const char *name)
 	return kn;
 }
 
-/* What the driver exported lives as long as somebody holds it, and comes back with it */
+/* The heap of an unbound driver stays while a buffer exists, and allocates again after a rebind */
 static void rmem_test_export_life(struct kunit *test)
 {
 	const struct rmem_test_sample *s = test->param_value;
@@ -201,7 +201,7 @@ static void rmem_test_export_narrow(struct kunit *test)
 	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
 }
 
-/* What is refused: to whom, and with what */
+/* Which exports are refused, and with which errno */
 static void rmem_test_export_refused(struct kunit *test)
 {
 	struct device *dev;
@@ -232,7 +232,7 @@ static void rmem_test_export_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -ENODEV);
 }
 
-/* A heap that others asked for, too, outlives the driver */
+/* A heap that was also requested at boot outlives its driver */
 static void rmem_test_export_shared(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, "shared@1e000000");
@@ -266,7 +266,7 @@ static void rmem_test_export_keep(struct kunit *test)
 	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
 	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0x77, SZ_1M));
 
-	/* But only once: then it is somebody's data. */
+	/* The second buffer must not show the data of the first. */
 	rmem_heap_buffer_free(buf);
 	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
 	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0, SZ_1M));
@@ -275,7 +275,7 @@ static void rmem_test_export_keep(struct kunit *test)
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 }
 
-/* What the whole pool has left, whoever has the rest */
+/* Free bytes of the pool, with buffers of the heap and of devices */
 static void rmem_test_available(struct kunit *test)
 {
 	const struct rmem_test_sample *s = test->param_value;

@@ -833,7 +833,7 @@ static const struct name_case name_cases[] = {
 	{ "default_cma_region", "another heap" },
 	{ "protected,secure-video", "another heap" },
 
-	/* Nobody has these. */
+	/* No heap has these names. */
 	{ "systems" },
 	{ "system@1000" },
 	{ "my-system" },
