@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # usage: style.sh    what the kernel asks of new code: checkpatch --strict, sparse, W=1,
-# kernel-doc and Sphinx, without a word from any of them; and how large our code may be, and which
+# kernel-doc and Sphinx, without a word from any of them; and how large the code may be, and which
 # of its files may use which. Prints TAP.
 . "$(dirname "$0")/lib.sh"
 
