@@ -14,6 +14,7 @@ a copy of the kernel in which these settings begin with other values: allocation
 of any kind, fails, once.
 """
 import bisect
+import glob
 import os
 import re
 import shutil
@@ -24,14 +25,26 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 KERNEL = os.path.join(ROOT, "build/um-debug/linux")
-CALLS = ["rmem_heap_scan", "rmem_heap_show", "rmem_heap_register", "rmem_heap_debugfs",
+OBJECTS = [os.path.join(ROOT, "build/um-debug", name) for name in
+           ("kernel/dma/rmem_heap*.o", "lib/kunit-tests/rmem_heap_consumer.o",
+            "samples/rmem-heap/rmem_heap_sample.o")]
+CALLS = ["heap_scan_regions", "heap_add_devices", "heap_register_all", "carveout_debugfs",
          "rmem_consumer_driver_init", "sample_driver_init"]
 INITS = {"rmem_consumer_driver_init", "sample_driver_init"}
-OURS = re.compile(r"^_*(rmem_|sample_|devm_rmem_)")
+# DMA debugging ends at its first failure, which says nothing about the heaps.
+NOT_OURS = "add_dma_entry"
 FAULT = "FAULT_INJECTION: forcing a failure"
 # What the driver core says; drivers themselves say nothing of a lack of memory.
 DRIVER_FAILED = re.compile(r"with driver rmem-heap-sample (returned -?12 |failed with error -12)")
 MOST = 1 << 16      # more allocations than a boot has until then
+
+
+def functions_of(objects):
+    """The names of the functions that the objects define."""
+    files = [name for pattern in objects for name in glob.glob(pattern)]
+    out = subprocess.run(["nm", "--defined-only", *files], stdout=subprocess.PIPE, check=True,
+                         text=True).stdout
+    return set(re.findall(r" [tT] (\S+)$", out, re.M))
 
 
 class Kernel:
@@ -67,6 +80,7 @@ class Kernel:
                 if name in ("failslab", "fail_page_alloc") and size:
                     section = sections[shndx]
                     found[name] = (section[4] + value - section[3], size)
+        self.ours = functions_of(OBJECTS)
         self.addresses = sorted(functions)
         self.functions = functions
         # struct fault_attr: unsigned long probability = 0, interval = 1; atomic_t
@@ -127,9 +141,9 @@ class Boot:
                 self.stack.append(name)
             elif self.stack:
                 break
-        self.ours = [name for name in self.stack if OURS.match(name)]
+        self.ours = [name for name in self.stack if name in kernel.ours]
         # A driver that could not even be registered: that is before all that is ours.
-        if set(self.ours) <= INITS:
+        if set(self.ours) <= INITS or NOT_OURS in self.stack:
             self.ours = []
 
 

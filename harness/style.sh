@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # usage: style.sh    what the kernel asks of new code: checkpatch --strict, sparse, W=1,
-# kernel-doc and Sphinx, without a word from any of them. Prints TAP.
+# kernel-doc and Sphinx, without a word from any of them; and how large the code may be, and which
+# of its files may use which. Prints TAP.
 . "$(dirname "$0")/lib.sh"
 
 "$root/harness/deps.sh" perl python3 python3-sphinx
@@ -96,6 +97,58 @@ sparse() {
 }
 get_sparse >"$build/test/sparse.log" 2>&1 || cat "$build/test/sparse.log" >&2
 check "sparse" sparse
+
+# A file of kernel/dma uses functions and variables of the files here, and of no others: the
+# files stay in layers. A call through a struct of pointers leaves no symbol in the caller.
+arrows() {
+	nm -A "$build"/style/kernel/dma/rmem_heap*.o | awk '
+	BEGIN {
+		allow("heap", "policy region sysfs buf pool carveout")
+		allow("sysfs", "buf pool region")
+		allow("buf", "import map pool")
+		allow("carveout", "pool")
+		allow("import", "pool")
+		allow("map", "pool")
+	}
+	function allow(from, files,   i, n, to) {
+		n = split(files, to, " ")
+		for (i = 1; i <= n; i++)
+			allowed[from, to[i]]
+	}
+	{ file = $1; sub(/.*rmem_(heap_)?/, "", file); sub(/\.o:.*/, "", file) }
+	$(NF - 1) == "U" { uses[file, $NF] }
+	$(NF - 1) ~ /^[A-TV-Z]$/ { home[$NF] = file }
+	END {
+		for (use in uses) {
+			split(use, part, SUBSEP)
+			to = home[part[2]]
+			if (to != "" && !((part[1], to) in allowed))
+				print part[1] " uses " part[2] " of " to
+		}
+	}' | sort
+}
+check "kernel/dma: a file uses only the files that it may use" arrows
+
+# The code has to stay small enough to be read in one sitting.
+sum_of_lines() {
+	cat kernel/dma/rmem*.[ch] | awk 'END { if (NR > 3500) print NR " lines" }'
+}
+lines_of_files() {
+	awk 'FNR == 601 { print FILENAME " has more than 600 lines" }' kernel/dma/rmem*.[ch]
+}
+lines_of_functions() {
+	awk '
+	/^[a-z].*\(/ { name = $0 }
+	/^{/ { start = FNR }
+	/^}/ && start {
+		if (FNR - start > 69)
+			print FILENAME ": " (FNR - start + 1) " lines: " name
+		start = 0
+	}' kernel/dma/rmem*.[ch]
+}
+check "kernel/dma: at most 3500 lines" sum_of_lines
+check "kernel/dma: at most 600 lines in a file" lines_of_files
+check "kernel/dma: at most 70 lines in a function" lines_of_functions
 
 # Everything public is documented, and what is documented is so completely.
 for f in include/linux/rmem_heap.h kernel/dma/rmem_heap*.[ch]; do

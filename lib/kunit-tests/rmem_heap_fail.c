@@ -10,16 +10,18 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/error-injection.h>
-#include <linux/genalloc.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/swiotlb.h>
 #include <linux/vmalloc.h>
 
-/* The allocators; that of coherent pools has no return value for a failure. */
+/*
+ * The allocators. dma_alloc_pages() of a restricted pool fails when swiotlb_alloc() does;
+ * carveouts call no function that fails.
+ */
 ALLOW_ERROR_INJECTION(cma_alloc, NULL);
+ALLOW_ERROR_INJECTION(dma_alloc_attrs, NULL);
 ALLOW_ERROR_INJECTION(swiotlb_alloc, NULL);
-ALLOW_ERROR_INJECTION(gen_pool_alloc_algo_owner, NULL);
 ALLOW_ERROR_INJECTION(dmem_cgroup_try_charge, ERRNO);
 
 /* The exporter */

@@ -114,13 +114,11 @@ static const struct function {
 	unsigned int times;
 	bool must;
 } functions[] = {
-	{ "should_failslab", -ENOMEM, ENOMEM, 1, false },
 	{ "should_fail_alloc_page", 1, ENOMEM, 1, false },
 	{ "cma_alloc", 0, ENOMEM, 1, true },
 	{ "swiotlb_alloc", 0, ENOMEM, 1, false },
 	{ "swiotlb_alloc", 0, ENOMEM, MOST, true },
-	{ "gen_pool_alloc_algo_owner", 0, ENOMEM, 1, false },
-	{ "gen_pool_alloc_algo_owner", 0, ENOMEM, MOST, true },
+	{ "dma_alloc_attrs", 0, ENOMEM, 1, true },
 	/* A limit is what it means, and no reason to try again. */
 	{ "dmem_cgroup_try_charge", -EAGAIN, ENOMEM, 1, true },
 	{ "dma_buf_export", -ENFILE, ENFILE, 1, true },
@@ -981,18 +979,40 @@ static void find_devices(void)
 	printf("# %u heaps, %u consumers, %u drivers\n", nr_heaps, nr_consumers, nr_drivers);
 }
 
+/*
+ * Every slab cache may fail but the one of radix trees. The tree in which DMA debugging has
+ * the mapped cache lines is of these nodes, and DMA debugging ends at its first failure.
+ */
+static bool inject_by_cache(void)
+{
+	DIR *caches = opendir("/sys/kernel/slab");
+	struct dirent *cache;
+	char path[512];
+	bool ok = caches;
+
+	while (caches && (cache = readdir(caches))) {
+		if (cache->d_name[0] == '.' || !strcmp(cache->d_name, "radix_tree_node"))
+			continue;
+		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/failslab", cache->d_name);
+		ok &= set(path, "1");
+	}
+	if (caches)
+		closedir(caches);
+	return ok;
+}
+
 static void set_up_injection(void)
 {
 	static const char * const settings[][2] = {
 		{ "failslab/ignore-gfp-wait", "N" },
-		{ "failslab/cache-filter", "N" },
+		{ "failslab/cache-filter", "Y" },
 		{ "failslab/verbose", "0" },
 		{ "fail_page_alloc/ignore-gfp-wait", "N" },
 		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
 		{ "fail_page_alloc/min-order", "0" },
 		{ "fail_page_alloc/verbose", "0" },
 	};
-	bool ok = true;
+	bool ok = inject_by_cache();
 	unsigned int i;
 	char path[200];
 
