@@ -5,7 +5,7 @@
  */
 
 #include <linux/dma-direct.h>
-#include <linux/dma-mapping.h>
+#include <linux/dma-map-ops.h>
 #include <linux/sizes.h>
 
 #include "rmem_heap_test.h"
@@ -81,6 +81,13 @@ static void rmem_test_full_desc(const struct rmem_test_full_case *c, char *desc)
 
 KUNIT_ARRAY_PARAM(rmem_test_full_cases, rmem_test_full_cases, rmem_test_full_desc);
 
+static void rmem_test_set_coherent(struct device *dev, bool coherent)
+{
+#ifdef CONFIG_UML
+	dev_assign_dma_coherent(dev, coherent);
+#endif
+}
+
 static bool rmem_test_inside_region(const struct reserved_mem *rmem, struct device *dev,
 				    dma_addr_t addr, size_t len)
 {
@@ -98,6 +105,7 @@ static void rmem_test_full(struct kunit *test)
 	const struct reserved_mem *rmem = region->rmem;
 	struct device *dev = c->dev ? rmem_test_device(test, c->dev) : region->dev;
 	struct device *without = rmem_test_device(test, "/free");
+	bool coherent = dev_is_dma_coherent(dev);
 	struct {
 		void *mem;
 		dma_addr_t addr;
@@ -108,6 +116,8 @@ static void rmem_test_full(struct kunit *test)
 	dma_addr_t addr;
 	void *mem;
 
+	/* User-Mode Linux has no other memory for dma_alloc_coherent() of other devices. */
+	rmem_test_set_coherent(dev, true);
 	while (len >= PAGE_SIZE && n < ARRAY_SIZE(held)) {
 		held[n].mem = c->call->alloc(dev, len, &held[n].addr, gfps[0]);
 		if (!held[n].mem) {
@@ -143,6 +153,7 @@ static void rmem_test_full(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, mem && rmem_test_inside_region(rmem, dev, addr, SZ_64K));
 	if (mem)
 		c->call->free(dev, SZ_64K, mem, addr);
+	rmem_test_set_coherent(dev, coherent);
 }
 
 static struct kunit_case rmem_heap_full_cases[] = {
