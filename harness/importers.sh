@@ -5,7 +5,7 @@
 #   devices    the test consumers, vivid with both of its allocators, and QEMU's edu
 #   bounce     edu behind a restricted pool; vivid and regions beyond 4 GiB
 #   iommu      edu behind an SMMU
-#   iommu-pool the same, with a node that names a restricted pool
+#   iommu-pool the same, with a restricted pool that the driver of edu assigns to the device
 #   gpu        virtio-gpu, and its screen. QEMU needs the /dev/udmabuf of the machine that
 #              it runs on; where there is none, it runs on User-Mode Linux, which has one
 #   no-blobs   virtio-gpu without what it needs to import: its own buffer on the screen, and
@@ -59,7 +59,7 @@ run_part() {
 		;;
 	iommu-pool)
 		machine pool.dtsi importers 3G \
-			"heaps=$regions parts=iommu pool=guest@58000000" \
+			"heaps=$regions parts=iommu pool=guest@58000000 rmem_heap_edu.assign=1" \
 			"$root/harness/qemu.sh" arm64 "${edu[@]}" -machine iommu=smmuv3
 		;;
 	gpu)

@@ -7,8 +7,8 @@
  *	vivid		capture from and output to both allocators of vivid
  *	beyond		vivid cannot reach the regions above 4 GiB
  *	edu		QEMU's edu, a PCI device that reaches all memory
- *	iommu		the same behind an IOMMU. There the kernel gives the device no pool, even
- *			if its node names one, pool=NAME
+ *	iommu		the same behind an IOMMU. A pool that the device is assigned to, pool=NAME,
+ *			bounces nothing there
  *	bounce		edu behind that pool
  *	consumer	the test consumers, one for each kind of region
  * break=WHAT spoils the test itself: frame, pattern, copy, tail, order, route or report.
@@ -938,6 +938,10 @@ static void edu_part(bool translated, const struct source *pool)
 		      src->name, edu.map.nents, (unsigned long long)edu.map.lowest,
 		      (unsigned long long)edu.map.highest);
 		close(edu.fd);
+		/* The buffer is still there, and so are its slots. */
+		if (pool)
+			check(slots(pool) == before, "edu: unmapping %s releases no slot of %s",
+			      src->name, pool->name);
 		close(fd);
 
 		if (!src->cpu) {

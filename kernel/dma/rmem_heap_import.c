@@ -163,7 +163,7 @@ static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 	if (!is_ram && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
 		attrs |= DMA_ATTR_CC_SHARED;
 	if ((!is_swiotlb_force_bounce(dev) ||
-	     (is_ram && swiotlb_in_own_pool(dev, seg->paddr))) &&
+	     (is_ram && swiotlb_in_own_pool(dev, seg->paddr, seg->len, attrs))) &&
 	    import_directly_mappable(dev, seg, is_ram, attrs))
 		return true;
 	return is_ram && import_bounce_reachable(dev);

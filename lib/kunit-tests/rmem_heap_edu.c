@@ -16,6 +16,7 @@
 #include <linux/kref.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/of_reserved_mem.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -41,6 +42,11 @@
 
 /* What QEMU has to be told: -device edu,dma_mask=0xffffffffff */
 #define EDU_DMA_BITS		40
+
+/* of_dma_configure() assigns no restricted pool to a device behind an IOMMU, a driver may. */
+static bool rmem_edu_assign;
+module_param_named(assign, rmem_edu_assign, bool, 0444);
+MODULE_PARM_DESC(assign, "assign the region of the host bridge's memory-region to the device");
 
 /**
  * struct rmem_edu - the device
@@ -274,9 +280,15 @@ static const struct file_operations rmem_edu_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
+static void rmem_edu_unassign(void *dev)
+{
+	of_reserved_mem_device_release(dev);
+}
+
 static int rmem_edu_start(struct rmem_edu *edu)
 {
 	struct pci_dev *pdev = edu->pdev;
+	struct device *bridge = pci_find_host_bridge(pdev->bus)->dev.parent;
 	int ret;
 
 	ret = pcim_enable_device(pdev);
@@ -293,6 +305,12 @@ static int rmem_edu_start(struct rmem_edu *edu)
 	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(EDU_DMA_BITS));
 	if (ret)
 		return ret;
+	if (rmem_edu_assign) {
+		ret = of_reserved_mem_device_init_by_idx(&pdev->dev, bridge->of_node, 0);
+		ret = ret ?: devm_add_action_or_reset(&pdev->dev, rmem_edu_unassign, &pdev->dev);
+		if (ret)
+			return ret;
+	}
 	pci_set_master(pdev);
 
 	edu->misc.minor = MISC_DYNAMIC_MINOR;
