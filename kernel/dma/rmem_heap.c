@@ -118,7 +118,6 @@ static int heap_assign(struct rmem_heap *heap)
 	ret = of_reserved_mem_device_init_with_mem(region->dev, region->rmem);
 	if (ret)
 		return ret;
-
 	if (!region->rmem->priv || heap->ops->assigned(region->dev) != region->rmem->priv) {
 		of_reserved_mem_device_release(region->dev);
 		rmem_set_reason(region, "devices get another pool than the node says");
@@ -333,7 +332,8 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 				     region->reason);
 	/* cma_heap has registered a heap of this name already. */
 	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
-		return dev_err_probe(dev, -EBUSY, "%s: cma_heap has registered its heap already\n", region->name);
+		return dev_err_probe(dev, -EBUSY, "%s: cma_heap has registered its heap\n",
+				     region->name);
 
 	by = kasprintf(GFP_KERNEL, "driver of %s", dev_name(dev));
 	if (!by)
