@@ -126,12 +126,6 @@ static int heap_assign(struct rmem_heap *heap)
 	return 0;
 }
 
-static void heap_unassign(struct rmem_heap *heap)
-{
-	if (heap->ops->assigned)
-		of_reserved_mem_device_release(heap->region->dev);
-}
-
 /* CMA is not charged, as mainline's heap does not charge it either. */
 static int heap_register_cgroup(struct rmem_heap *heap)
 {
@@ -210,7 +204,8 @@ err_exit:
 	if (heap->ops->exit)
 		heap->ops->exit(heap);
 err_unassign:
-	heap_unassign(heap);
+	if (heap->ops->assigned)
+		of_reserved_mem_device_release(region->dev);
 err_free:
 	kfree(heap);
 err:

@@ -44,12 +44,6 @@ void rmem_heap_account(const struct rmem_buffer *buf)
 	atomic_long_inc(&heap->buffers);
 }
 
-static void buf_unaccount(const struct rmem_buffer *buf)
-{
-	atomic_long_sub(buf_charged_size(buf), &buf->heap->used);
-	atomic_long_dec(&buf->heap->buffers);
-}
-
 /* Tells how much of a heap is in use; the values may be of slightly different times. */
 void rmem_heap_stats(const struct rmem_heap *heap, struct rmem_stats *stats)
 {
@@ -95,7 +89,8 @@ err_free:
 
 void rmem_heap_buffer_free(struct rmem_buffer *buf)
 {
-	buf_unaccount(buf);
+	atomic_long_sub(buf_charged_size(buf), &buf->heap->used);
+	atomic_long_dec(&buf->heap->buffers);
 	buf->heap->ops->free(buf->heap, buf);
 	buf_uncharge(buf);
 	kfree(buf);

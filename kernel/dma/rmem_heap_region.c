@@ -356,17 +356,26 @@ static int __init region_cmp_starts(const void *a, const void *b)
 		rmem_heap_set_status(__region, RMEM_INVALID, __VA_ARGS__);		\
 } while (0)
 
-/* The core finds entries by name, so which of two nodes of one name has the entry is unknown. */
+/*
+ * The core finds entries by name, so which of two nodes of one name has the entry is unknown: the
+ * addresses of both are those of their nodes.
+ */
 static void __init region_check_namesakes(struct region_range *ranges, size_t n)
 {
+	u64 base, size;
 	size_t i;
 
 	sort(ranges, n, sizeof(*ranges), region_cmp_names, NULL);
-	for (i = 1; i < n; i++) {
-		if (region_cmp_names(&ranges[i - 1], &ranges[i]))
+	for (i = 0; i < n; i++) {
+		struct region_range *range = &ranges[i];
+
+		if ((!i || region_cmp_names(range - 1, range)) &&
+		    (i + 1 == n || region_cmp_names(range, range + 1)))
 			continue;
-		region_invalidate(ranges[i - 1].region, "two nodes have this name");
-		region_invalidate(ranges[i].region, "two nodes have this name");
+		region_invalidate(range->region, "two nodes have this name");
+		if (range->region->rmem &&
+		    !of_property_read_reg(range->region->of_node, 0, &base, &size))
+			resource_set_range(&range->res, base, size);
 	}
 }
 
@@ -427,7 +436,6 @@ void __init rmem_heap_validate(const struct list_head *regions)
 	list_for_each_entry(region, regions, list) {
 		const char *problem = rmem_heap_name_problem(region->name);
 		const struct reserved_mem *rmem = region->rmem;
-		u64 base = 0, size = 0;
 
 		if (problem)
 			region_invalidate(region, "%s", problem);
@@ -435,13 +443,9 @@ void __init rmem_heap_validate(const struct list_head *regions)
 			region_invalidate(region, "there was no memory to check the regions");
 			continue;
 		}
-		/* The entry of a node that has a namesake may be the namesake's. */
-		if (rmem && of_property_read_reg(region->of_node, 0, &base, &size)) {
-			base = rmem->base;
-			size = rmem->size;
-		}
 		ranges[i].region = region;
-		ranges[i++].res = DEFINE_RES_MEM_NAMED(base, size, region->name);
+		ranges[i++].res = DEFINE_RES_MEM_NAMED(rmem ? rmem->base : 0,
+						       rmem ? rmem->size : 0, region->name);
 	}
 	if (!ranges)
 		return;

@@ -199,7 +199,9 @@ static void sysfs_release(struct device *dev)
  */
 int rmem_heap_add_device(struct rmem_region *region)
 {
+	static struct kobject *folder;
 	static bool registered;
+	struct kernfs_node *kn;
 	struct device *dev;
 	int ret;
 
@@ -211,11 +213,11 @@ int rmem_heap_add_device(struct rmem_region *region)
 	}
 	if (!*region->name || strlen(region->name) > NAME_MAX)
 		return 0;
-	dev = class_find_device_by_name(&sysfs_class, region->name);
-	if (dev) {
-		put_device(dev);
+	/* The driver core would dump a stack, and class_find_device_by_name() takes long. */
+	kn = folder ? kernfs_find_and_get(folder->sd, region->name) : NULL;
+	kernfs_put(kn);
+	if (kn)
 		return 0;
-	}
 
 	dev = kzalloc_obj(*dev);
 	if (!dev)
@@ -227,9 +229,12 @@ int rmem_heap_add_device(struct rmem_region *region)
 	dev->dma_mask = &dev->coherent_dma_mask;
 	dev->coherent_dma_mask = DMA_BIT_MASK(64);
 	dev_set_drvdata(dev, region);
+	/* No program runs yet that could receive an event for the new device. */
+	dev_set_uevent_suppress(dev, true);
 	ret = dev_set_name(dev, "%s", region->name);
 	if (!ret)
 		ret = device_add(dev);
+	dev_set_uevent_suppress(dev, false);
 	if (ret) {
 		put_device(dev);
 		return ret;
@@ -241,6 +246,7 @@ int rmem_heap_add_device(struct rmem_region *region)
 	 */
 	if (sysfs_create_link_nowarn(&dev->kobj, of_node_kobj(region->of_node), "of_node"))
 		pr_warn("%s: no link to its node\n", region->name);
+	folder = dev->kobj.parent;
 	region->dev = dev;
 	return 0;
 }
