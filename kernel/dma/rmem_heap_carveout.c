@@ -272,7 +272,6 @@ static int carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
 	struct rmem_carveout *c = heap->carveout;
-
 	unsigned long at = PHYS_PFN(buf->extent.paddr - heap->region->rmem->base);
 	unsigned long nr = PHYS_PFN(buf->len);
 	bool clears = heap->memory != RMEM_DEVICE_ONLY, idle;
