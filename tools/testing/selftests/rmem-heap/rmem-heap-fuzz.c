@@ -282,6 +282,12 @@ static bool check_page(const char *addr, const struct place *place)
 	uint64_t words[WORDS];
 	unsigned int i;
 
+	/*
+	 * fork() gives the child old entries. On User-Mode Linux a read of an old entry is a
+	 * fault, which the kernel refuses if the mapping is only writable: write first.
+	 */
+	if (place->prot == PROT_WRITE)
+		try_words(TOUCH, (char *)addr, NULL, 1);
 	if (!try_words(LOAD, words, addr, WORDS)) {
 		violation("a mapping of buffer %u page %u is not there (%s the second time)",
 			  place->id, place->page,
