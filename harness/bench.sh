@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# usage: bench.sh [doc]    measure, beside mainline's heaps and in the same boots
+# usage: bench.sh [doc]    measure, beside mainline's heaps and in the same boots; with ONLY=um
+# in the environment on User-Mode Linux alone
 #
 # Prints each target with what was measured. Results are in build/bench: results.csv,
 # targets.md, plots as *.svg. `doc` copies them into Documentation, and five rows into README.md.
@@ -11,6 +12,8 @@
 . "$(dirname "$0")/lib.sh"
 
 doc=${1:-}
+arm64=aarch64-linux-gnu-
+[ "${ONLY:-}" != um ] || arm64=
 dir=$build/bench
 bench=$root/tools/testing/selftests/rmem-heap
 heaps=carveout:bank@5c000000,cma:video@50000000,cma_heap:default_cma_region
@@ -25,14 +28,15 @@ cpus=$((cpus > 4 ? 4 : cpus))
 
 cd "$root"
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3 gnuplot-nox \
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
+	${arm64:+gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm}
 mkdir -p "$dir"
+rm -f "$dir"/*.log
 make -s kernel TARGET=um
 make -s kernel TARGET=um VARIANT=preempt
-make -s kernel TARGET=arm64
+[ -n "$arm64" ] && make -s kernel TARGET=arm64
 
 say "the programs and device trees"
-for cross in "" aarch64-linux-gnu-; do
+for cross in "" $arm64; do
 	out=$dir/${cross:-um}
 	mkdir -p "$out"
 	make -s -C "$bench" OUTPUT="$out" CROSS_COMPILE="$cross" "$out/rmem-heap-bench"
@@ -99,11 +103,13 @@ boot um-map um "heaps=$heaps runs=map rounds=60"
 boot um-threads um "ncpus=$cpus heaps=$threads runs=threads"
 boot um-several um "ncpus=$cpus heaps=$several runs=threads"
 boot um-import um_kunit rmem_heap_import
-boot arm64 arm64 "$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map,map-small rounds=20" \
-	$count
-boot arm64-metadata arm64 "sysctl.vm.mem_profiling=1 heaps=$heaps runs=metadata" $count
-SMP=$cpus boot arm64-threads arm64 "heaps=$threads runs=threads"
-SMP=$cpus boot arm64-several arm64 "heaps=$several runs=threads"
+if [ -n "$arm64" ]; then
+	boot arm64 arm64 "$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map,map-small rounds=20" \
+		$count
+	boot arm64-metadata arm64 "sysctl.vm.mem_profiling=1 heaps=$heaps runs=metadata" $count
+	SMP=$cpus boot arm64-threads arm64 "heaps=$threads runs=threads"
+	SMP=$cpus boot arm64-several arm64 "heaps=$several runs=threads"
+fi
 
 say "the targets"
 python3 harness/bench/report.py "$dir"
