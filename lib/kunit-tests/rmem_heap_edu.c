@@ -43,10 +43,13 @@
 /* What QEMU has to be told: -device edu,dma_mask=0xffffffffff */
 #define EDU_DMA_BITS		40
 
-/* of_dma_configure() assigns no restricted pool to a device behind an IOMMU, a driver may. */
+/*
+ * of_dma_configure() assigns no restricted pool to a device behind an IOMMU, a driver may. Of the
+ * tables that are mapped there only those of untrusted devices are unmapped through swiotlb.
+ */
 static bool rmem_edu_assign;
 module_param_named(assign, rmem_edu_assign, bool, 0444);
-MODULE_PARM_DESC(assign, "assign the region of the host bridge's memory-region to the device");
+MODULE_PARM_DESC(assign, "an untrusted device, assigned to the host bridge's memory-region");
 
 /**
  * struct rmem_edu - the device
@@ -310,6 +313,7 @@ static int rmem_edu_start(struct rmem_edu *edu)
 		ret = ret ?: devm_add_action_or_reset(&pdev->dev, rmem_edu_unassign, &pdev->dev);
 		if (ret)
 			return ret;
+		pdev->untrusted = true;
 	}
 	pci_set_master(pdev);
 
