@@ -113,7 +113,7 @@ fi
 
 say "the targets"
 python3 harness/bench/report.py "$dir"
-for plot in alloc map map-instructions threads; do
+for plot in alloc map ${arm64:+map-instructions threads}; do
 	gnuplot -e "dir='$dir'; gp='harness/bench'" "harness/bench/$plot.gp"
 done
 say "results are in build/bench: results.csv, targets.md and plots"
