@@ -108,7 +108,9 @@ static void rmem_test_own_pool_dir(struct kunit *test, struct device *dev,
 	const struct rmem_test_part *part = test->param_value;
 	struct rmem_test_slots *mem = rmem_test_slots_alloc(test, rmem_test_device(test, OWNER),
 							    SZ_64K);
-	size_t before = swiotlb_available(dev), half = part->len / 2;
+	/* DMA debugging reports a sync that begins behind the start of a mapping. */
+	size_t half = IS_ENABLED(CONFIG_DMA_API_DEBUG) ? 0 : part->len / 2;
+	size_t before = swiotlb_available(dev);
 	u8 *cpu = page_address(mem->page), *device;
 	dma_addr_t addr;
 
@@ -238,7 +240,9 @@ static void rmem_test_not_own(struct kunit *test)
 
 	memset(page_address(mem->page), 0x5a, SZ_64K);
 	rmem_test_expect_bounced(test, rmem_test_device(test, "/bouncing"), mem->page, SZ_64K, 0);
-	rmem_test_expect_bounced(test, owner, last, 2 * PAGE_SIZE, 0);
+	/* swiotlb reads memory behind the region, which may be free: KASAN would report it. */
+	if (!IS_ENABLED(CONFIG_KASAN))
+		rmem_test_expect_bounced(test, owner, last, 2 * PAGE_SIZE, 0);
 	/* An encrypted guest has different addresses for shared memory. */
 	rmem_test_expect_bounced(test, owner, mem->page, SZ_64K, DMA_ATTR_CC_SHARED);
 }
