@@ -108,9 +108,7 @@ static void rmem_test_own_pool_dir(struct kunit *test, struct device *dev,
 	const struct rmem_test_part *part = test->param_value;
 	struct rmem_test_slots *mem = rmem_test_slots_alloc(test, rmem_test_device(test, OWNER),
 							    SZ_64K);
-	/* DMA debugging reports a sync that begins behind the start of a mapping. */
-	size_t half = IS_ENABLED(CONFIG_DMA_API_DEBUG) ? 0 : part->len / 2;
-	size_t before = swiotlb_available(dev);
+	size_t before = swiotlb_available(dev), half = part->len / 2;
 	u8 *cpu = page_address(mem->page), *device;
 	dma_addr_t addr;
 
