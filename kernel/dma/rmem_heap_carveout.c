@@ -490,8 +490,12 @@ static int carveout_init(struct rmem_heap *heap)
 
 	c->used = kvcalloc(BITS_TO_LONGS(c->nr_pages), sizeof(long), GFP_KERNEL);
 	c->dirty = kvcalloc(BITS_TO_LONGS(c->nr_pages), sizeof(long), GFP_KERNEL);
-	if (heap->memory == RMEM_WC)
+	if (heap->memory == RMEM_WC) {
 		c->vaddr = memremap(rmem->base, rmem->size, MEMREMAP_WC);
+		if (!c->vaddr)
+			rmem_set_reason(heap->region, "cannot map %llu KiB into vmalloc space",
+					(u64)rmem->size / SZ_1K);
+	}
 	if (!c->used || !c->dirty || (heap->memory == RMEM_WC && !c->vaddr)) {
 		carveout_destroy(c);
 		return -ENOMEM;

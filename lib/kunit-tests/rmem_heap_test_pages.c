@@ -236,6 +236,7 @@ static void rmem_test_no_mapping(struct kunit *test)
 		ret = p->heap.ops->init(&p->heap);
 	KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
 	KUNIT_EXPECT_NULL(test, p->heap.carveout);
+	KUNIT_EXPECT_STREQ(test, p->region.reason, "cannot map 4096 KiB into vmalloc space");
 }
 #endif
 
