@@ -8,7 +8,6 @@
 #include <linux/huge_mm.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -32,6 +31,10 @@ static int map_pte(pte_t *ptep, unsigned long addr, void *data)
 	struct mmap_run *run = data;
 	pte_t pte = pte_mkyoung(pte_mkspecial(pfn_pte(run->pfn, run->prot)));
 
+	/* As in remap_pfn_range(): a processor with L1TF must not see some entries. */
+	if (!pfn_modify_allowed(run->pfn, run->prot))
+		return -EACCES;
+
 	/* The first write to a clean entry would fault. */
 	if (run->vma->vm_flags & VM_WRITE)
 		pte = maybe_mkwrite(pte_mkdirty(pte), run->vma);
@@ -41,56 +44,76 @@ static int map_pte(pte_t *ptep, unsigned long addr, void *data)
 	return 0;
 }
 
-#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-/*
- * Some processors of the architecture may lack large entries. Where a large entry needs a page
- * table in reserve, fork() does not give the child one.
- */
-static bool map_pmd_possible(void)
+/* The extent that a mapping shows at an address; @off is set to the place in the extent */
+static const struct phys_vec *map_find(const struct vm_area_struct *vma, unsigned long addr,
+				       size_t *off)
 {
-	return !thp_disabled_by_hw() && !arch_needs_pgtable_deposit();
+	const struct rmem_buffer *buf = vma->vm_private_data;
+	const struct phys_vec *extent = buf->extents;
+
+	*off = ((size_t)vma->vm_pgoff << PAGE_SHIFT) + (addr - vma->vm_start);
+	for (; *off >= extent->len; extent++)
+		*off -= extent->len;
+	return extent;
+}
+
+static vm_fault_t map_fault(struct vm_fault *vmf)
+{
+	size_t off;
+	const struct phys_vec *extent = map_find(vmf->vma, vmf->address, &off);
+
+	return vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(extent->paddr + off));
+}
+
+/* For debuggers, up to the end of a page. The core has not asked if the mapping is writable. */
+static int map_access(struct vm_area_struct *vma, unsigned long addr, void *data, int len,
+		      int write)
+{
+	const struct rmem_buffer *buf = vma->vm_private_data;
+	size_t off, in_page = offset_in_page(addr);
+	const struct phys_vec *extent = map_find(vma, addr, &off);
+
+	if (write && !(vma->vm_flags & VM_WRITE))
+		return -EACCES;
+
+	len = min_t(size_t, len, PAGE_SIZE - in_page);
+	if (buf->heap->memory == RMEM_WC)
+		memcpy(write ? buf->vaddr + off : data, write ? data : buf->vaddr + off, len);
+	else if (write)
+		memcpy_to_page(phys_to_page(extent->paddr + off), in_page, data, len);
+	else
+		memcpy_from_page(data, phys_to_page(extent->paddr + off), in_page, len);
+	return len;
 }
 
 /*
  * mmap() installs large entries as it does small ones. When a part of a large entry is unmapped,
  * moved or protected, the core drops the whole entry, and faults map the rest again.
+ *
+ * Some processors of the architecture may lack large entries. Where a large entry needs a page
+ * table in reserve, fork() does not give the child one.
  */
-static bool map_pmd_fits(const struct vm_area_struct *vma, unsigned long addr,
-			 unsigned long pfn)
+static bool map_pmd_fits(const struct vm_area_struct *vma, unsigned long pfn)
 {
-	return IS_ALIGNED(addr, PMD_SIZE) && IS_ALIGNED(pfn, PTRS_PER_PTE) &&
-	       addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE;
-}
-
-static unsigned long map_vma_pfn(const struct vm_area_struct *vma, unsigned long addr)
-{
-	const struct rmem_buffer *buf = vma->vm_private_data;
-
-	return PHYS_PFN(buf->extent.paddr) + linear_page_index(vma, addr);
-}
-
-static vm_fault_t map_fault(struct vm_fault *vmf)
-{
-	return vmf_insert_pfn(vmf->vma, vmf->address, map_vma_pfn(vmf->vma, vmf->address));
+	return IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && has_transparent_hugepage() &&
+	       !arch_needs_pgtable_deposit() && IS_ALIGNED(pfn, PTRS_PER_PTE) &&
+	       pfn_modify_allowed(pfn + PTRS_PER_PTE - 1, vma->vm_page_prot);
 }
 
 static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
-	unsigned long addr = vmf->address & PMD_MASK;
-	unsigned long pfn;
+	unsigned long addr = vmf->address & PMD_MASK, pfn;
+	const struct phys_vec *extent;
+	size_t off;
 
-	if (order != PMD_ORDER || addr < vmf->vma->vm_start || !map_pmd_possible())
+	if (order != PMD_ORDER || !range_in_vma(vmf->vma, addr, addr + PMD_SIZE))
 		return VM_FAULT_FALLBACK;
-	pfn = map_vma_pfn(vmf->vma, addr);
-	if (!map_pmd_fits(vmf->vma, addr, pfn))
+	extent = map_find(vmf->vma, addr, &off);
+	pfn = PHYS_PFN(extent->paddr + off);
+	if (extent->len - off < PMD_SIZE || !map_pmd_fits(vmf->vma, pfn))
 		return VM_FAULT_FALLBACK;
 	return vmf_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
 }
-
-static const struct vm_operations_struct map_vm_ops = {
-	.fault = map_fault,
-	.huge_fault = map_huge_fault,
-};
 
 /* Installs a large entry at an address; false if none fits there */
 static bool map_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned long pfn)
@@ -100,7 +123,7 @@ static bool map_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned lon
 	p4d_t *p4d;
 	pud_t *pud;
 
-	if (!map_pmd_possible() || !map_pmd_fits(vma, addr, pfn))
+	if (!map_pmd_fits(vma, pfn))
 		return false;
 
 	p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
@@ -110,40 +133,28 @@ static bool map_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned lon
 	       vmf_insert_pfn_pmd(&vmf, pfn, vma->vm_flags & VM_WRITE) == VM_FAULT_NOPAGE;
 }
 
-static void map_set_vm_ops(struct vm_area_struct *vma, struct rmem_buffer *buf)
-{
-	/* The chunks of a chain are too small for large entries. */
-	if (buf->nr != 1)
-		return;
-	vma->vm_private_data = buf;
-	vma->vm_ops = &map_vm_ops;
-}
-#else
-static bool map_pmd(struct vm_area_struct *vma, unsigned long addr, unsigned long pfn)
-{
-	return false;
-}
+static const struct vm_operations_struct map_vm_ops = {
+	.fault = map_fault,
+	.huge_fault = map_huge_fault,
+	.access = map_access,
+};
 
-static void map_set_vm_ops(struct vm_area_struct *vma, struct rmem_buffer *buf)
+static int map_extent(struct vm_area_struct *vma, unsigned long addr, size_t len, phys_addr_t paddr)
 {
-}
-#endif
-
-static int map_extent(struct mmap_run *run, unsigned long addr, size_t len)
-{
+	struct mmap_run run = { .vma = vma, .prot = vma->vm_page_prot, .pfn = PHYS_PFN(paddr) };
 	unsigned long end = addr + len, next;
 	int ret;
 
-	if (pfnmap_setup_cachemode(run->pfn, len, &run->prot))
+	if (pfnmap_setup_cachemode(run.pfn, len, &run.prot))
 		return -EINVAL;
 
 	for (; addr < end; addr = next) {
 		next = pmd_addr_end(addr, end);
-		if (next - addr == PMD_SIZE && map_pmd(run->vma, addr, run->pfn)) {
-			run->pfn += PHYS_PFN(next - addr);
+		if (next - addr == PMD_SIZE && map_pmd(vma, addr, run.pfn)) {
+			run.pfn += PHYS_PFN(next - addr);
 			continue;
 		}
-		ret = apply_to_page_range(run->vma->vm_mm, addr, next - addr, map_pte, run);
+		ret = apply_to_page_range(vma->vm_mm, addr, next - addr, map_pte, &run);
 		if (ret)
 			return ret;
 	}
@@ -157,45 +168,30 @@ static int map_extent(struct mmap_run *run, unsigned long addr, size_t len)
 int rmem_heap_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	struct rmem_buffer *buf = dmabuf->priv;
-	u64 skip = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	unsigned long addr = vma->vm_start;
-	struct mmap_run run = { .vma = vma };
-	pgprot_t prot = vma->vm_page_prot;
-	unsigned int i;
+	const struct phys_vec *extent;
+	size_t off, len;
 	int ret;
 
 	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL;
 
-	/* The mapping has the type of the pool's own: memremap(MEMREMAP_WC) decrypts, too. */
+	/* As the pool's own mapping: memremap(MEMREMAP_WC) decrypts, too. mprotect() keeps this. */
 	if (buf->heap->memory == RMEM_WC)
-		prot = pgprot_decrypted(pgprot_writecombine(prot));
-	else if (rmem_heap_is_decrypted(buf->heap))
-		prot = pgprot_decrypted(prot);
-
-	/* mprotect() computes the new protection from this one, so it has the type, too. */
-	vma->vm_page_prot = prot;
+		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
+	if (buf->heap->memory == RMEM_WC || rmem_heap_is_decrypted(buf->heap))
+		vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	map_set_vm_ops(vma, buf);
+	/* An importer that passes mmap() on has set its own, and does not expect them to stay. */
+	vma->vm_private_data = buf;
+	vma->vm_ops = &map_vm_ops;
 
-	for (i = 0; i < buf->nr && addr < vma->vm_end; i++) {
-		const struct phys_vec *extent = &buf->extents[i];
-		size_t len;
-
-		if (skip >= extent->len) {
-			skip -= extent->len;
-			continue;
-		}
-
-		len = min_t(size_t, extent->len - skip, vma->vm_end - addr);
-		run.pfn = PHYS_PFN(extent->paddr + skip);
-		run.prot = prot;
-		ret = map_extent(&run, addr, len);
+	for (extent = map_find(vma, addr, &off); addr < vma->vm_end; addr += len, extent++) {
+		len = min(extent->len - off, vma->vm_end - addr);
+		ret = map_extent(vma, addr, len, extent->paddr + off);
 		if (ret)
 			return ret;
-
-		addr += len;
-		skip = 0;
+		off = 0;
 	}
 	return 0;
 }

@@ -6,6 +6,7 @@
  * A device's DMA is done by the CPU at the physical address behind its DMA address.
  */
 
+#include <linux/anon_inodes.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -701,22 +702,27 @@ static void rmem_test_shared(struct kunit *test)
  * A carveout that is not RAM to the kernel: write-combined, with a mapping of its own. This
  * takes one that lies idle.
  */
-static void rmem_test_wc_carveout(struct kunit *test)
+static void rmem_test_wc_init(struct kunit *test, struct rmem_test_made *made)
 {
 	const struct reserved_mem *rmem = rmem_test_region(test, "device-only@17000000")->rmem;
 	struct rmem_heap *model = rmem_test_heap(test, "plain@16000000");
+
+	rmem_test_make(made, model->region, model->ops, rmem->base, rmem->size);
+	made->region.backing = RMEM_BACKING_UNMAPPED;
+	made->heap.active = 1;
+	memset(rmem_test_mem(rmem->base), 0xa5, rmem->size);
+	KUNIT_ASSERT_EQ(test, made->heap.ops->init(&made->heap), 0);
+	KUNIT_EXPECT_EQ(test, made->heap.memory, RMEM_WC);
+}
+
+static void rmem_test_wc_carveout(struct kunit *test)
+{
 	struct rmem_test_import *import;
 	struct rmem_test_made made;
 	struct rmem_heap *heap = &made.heap;
 	struct dma_buf *dmabuf;
 
-	rmem_test_make(&made, model->region, model->ops, rmem->base, rmem->size);
-	made.region.backing = RMEM_BACKING_UNMAPPED;
-	heap->active = 1;
-	memset(rmem_test_mem(rmem->base), 0xa5, rmem->size);
-	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
-	KUNIT_EXPECT_EQ(test, heap->memory, RMEM_WC);
-
+	rmem_test_wc_init(test, &made);
 	dmabuf = rmem_test_alloc(test, heap, SZ_1M);
 	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(rmem_test_buf(dmabuf)->extent.paddr), 0,
@@ -726,7 +732,7 @@ static void rmem_test_wc_carveout(struct kunit *test)
 	rmem_test_is_direct(test, import);
 	rmem_test_data(test, import);
 	rmem_test_put(test, dmabuf);
-	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), rmem->size);
+	KUNIT_EXPECT_EQ(test, rmem_test_capacity(test, heap), made.rmem.size);
 	heap->ops->exit(heap);
 }
 
@@ -938,13 +944,37 @@ static void rmem_test_mmap_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_mmap(dmabuf, PAGE_SIZE, MAP_PRIVATE, 0), -EINVAL);
 }
 
+/**
+ * struct rmem_test_ptes - entries of a mapping
+ * @present: how many there are
+ * @young: how many an access leaves as they are
+ * @dirty: how many a write leaves as they are
+ */
+struct rmem_test_ptes {
+	unsigned int present;
+	unsigned int young;
+	unsigned int dirty;
+};
+
 static int rmem_test_count_pte(pte_t *ptep, unsigned long addr, void *data)
 {
-	unsigned int *good = data;
+	struct rmem_test_ptes *ptes = data;
 	pte_t pte = ptep_get(ptep);
 
-	*good += pte_present(pte) && pte_young(pte) && pte_dirty(pte) && pte_write(pte);
+	ptes->present += pte_present(pte);
+	ptes->young += pte_present(pte) && pte_young(pte);
+	ptes->dirty += pte_present(pte) && pte_young(pte) && pte_dirty(pte) && pte_write(pte);
 	return 0;
+}
+
+static struct rmem_test_ptes rmem_test_count_ptes(unsigned long addr, size_t len)
+{
+	struct rmem_test_ptes ptes = { };
+
+	mmap_write_lock(current->mm);
+	apply_to_existing_page_range(current->mm, addr, len, rmem_test_count_pte, &ptes);
+	mmap_write_unlock(current->mm);
+	return ptes;
 }
 
 /* The first access of a page takes no fault, and neither does the first write */
@@ -952,18 +982,264 @@ static void rmem_test_mmap_populated(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_cpu_heap(test);
 	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
-	unsigned int good = 0;
+	struct rmem_test_ptes ptes;
 	unsigned long addr;
 
 	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
 	addr = rmem_test_mmap(dmabuf, SZ_1M, MAP_SHARED, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
-
-	mmap_write_lock(current->mm);
-	apply_to_existing_page_range(current->mm, addr, SZ_1M, rmem_test_count_pte, &good);
-	mmap_write_unlock(current->mm);
-	KUNIT_EXPECT_EQ(test, good, SZ_1M >> PAGE_SHIFT);
+	ptes = rmem_test_count_ptes(addr, SZ_1M);
+	KUNIT_EXPECT_EQ(test, ptes.dirty, SZ_1M >> PAGE_SHIFT);
 	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+
+	addr = vm_mmap(dmabuf->file, 0, SZ_1M, PROT_READ, MAP_SHARED, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	ptes = rmem_test_count_ptes(addr, SZ_1M);
+	KUNIT_EXPECT_EQ(test, ptes.young, SZ_1M >> PAGE_SHIFT);
+	KUNIT_EXPECT_EQ(test, ptes.dirty, 0);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+}
+
+/* Where large entries are not larger than the alignment of buffers */
+#if defined(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && PMD_SHIFT <= 21
+#define RMEM_TEST_LARGE
+#endif
+
+#ifdef RMEM_TEST_LARGE
+/* That is true of large entries, too: a mapping of their size is one, and it is young */
+static void rmem_test_mmap_large(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "plain@16000000"),
+						 PMD_SIZE);
+	static const unsigned long prots[] = { PROT_READ, PROT_READ | PROT_WRITE };
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	for (i = 0; i < ARRAY_SIZE(prots); i++) {
+		unsigned long addr = vm_mmap(dmabuf->file, 0, PMD_SIZE, prots[i], MAP_SHARED, 0);
+		pmd_t pmd;
+
+		KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+		mmap_read_lock(current->mm);
+		pmd = pmdp_get(pmd_off(current->mm, addr));
+		mmap_read_unlock(current->mm);
+		KUNIT_EXPECT_TRUE(test, pmd_leaf(pmd));
+		KUNIT_EXPECT_TRUE(test, pmd_young(pmd));
+		KUNIT_EXPECT_EQ(test, !!pmd_write(pmd), i);
+		KUNIT_EXPECT_EQ(test, vm_munmap(addr, PMD_SIZE), 0);
+	}
+}
+#endif
+
+/* Drops the entries of a mapping, as the core may do at any time */
+static void rmem_test_zap(struct kunit *test, unsigned long addr, size_t len)
+{
+	mmap_read_lock(current->mm);
+	zap_special_vma_range(vma_lookup(current->mm, addr), addr, len);
+	mmap_read_unlock(current->mm);
+	KUNIT_ASSERT_EQ(test, rmem_test_count_ptes(addr, len).present, 0);
+}
+
+/* What a mapping shows from @off on after its entries were dropped, which takes faults */
+static void rmem_test_expect_faulted(struct kunit *test, struct dma_buf *dmabuf,
+				     unsigned long addr, size_t len, size_t off)
+{
+	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+	size_t pos;
+	u32 val;
+
+	for (pos = 0; pos < len; pos += PAGE_SIZE)
+		*(u32 *)rmem_test_mem(rmem_test_paddr(buf, off + pos)) = off + pos + 1;
+	rmem_test_zap(test, addr, len);
+	for (pos = 0; pos < len; pos += PAGE_SIZE) {
+		KUNIT_ASSERT_EQ(test, get_user(val, (u32 __user *)(addr + pos)), 0);
+		KUNIT_ASSERT_EQ(test, val, off + pos + 1);
+	}
+
+	rmem_test_zap(test, addr, len);
+	for (pos = 0; pos < len; pos += PAGE_SIZE) {
+		KUNIT_ASSERT_EQ(test, put_user(pos + 2, (u32 __user *)(addr + pos)), 0);
+		KUNIT_ASSERT_EQ(test, *(u32 *)rmem_test_mem(rmem_test_paddr(buf, off + pos)),
+				pos + 2);
+	}
+}
+
+/* Faults put back what is missing of a mapping: of one chunk, of a chain, at an offset */
+static void rmem_test_mmap_faults(struct kunit *test)
+{
+	const size_t lens[] = { 4 * PAGE_SIZE, SZ_1M };
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	unsigned int i;
+	size_t off;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		struct dma_buf *dmabuf = rmem_test_alloc(test, heap, lens[i]);
+
+		for (off = 0; off <= PAGE_SIZE; off += PAGE_SIZE) {
+			unsigned long addr = rmem_test_mmap(dmabuf, lens[i] - off, MAP_SHARED,
+							    off);
+
+			KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+			rmem_test_expect_faulted(test, dmabuf, addr, lens[i] - off, off);
+			KUNIT_EXPECT_EQ(test, vm_munmap(addr, lens[i] - off), 0);
+		}
+	}
+}
+
+static unsigned int rmem_test_closed;
+
+static void rmem_test_vm_close(struct vm_area_struct *vma)
+{
+	rmem_test_closed++;
+}
+
+static const struct vm_operations_struct rmem_test_importer_vm_ops = {
+	.close = rmem_test_vm_close,
+};
+
+/*
+ * As drm_gem_mmap() does for an object of etnaviv that is imported. The close callback of such an
+ * importer drops a reference, which the importer has dropped after dma_buf_mmap().
+ */
+static int rmem_test_importer_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_private_data = file;
+	vma->vm_ops = &rmem_test_importer_vm_ops;
+	return dma_buf_mmap(file->private_data, vma, 0);
+}
+
+static const struct file_operations rmem_test_importer_fops = {
+	.mmap = rmem_test_importer_mmap,
+};
+
+/* A mapping that an importer passes on is the exporter's: it has no callbacks of the importer */
+static void rmem_test_mmap_importer(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	struct file *file = anon_inode_getfile("rmem_test", &rmem_test_importer_fops, dmabuf,
+					       O_RDWR);
+	unsigned long addr, again;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	/* The offset says which object, and not where in the buffer. */
+	addr = vm_mmap(file, 0, SZ_1M, PROT_READ | PROT_WRITE, MAP_SHARED, SZ_1G);
+	again = vm_mmap(file, 0, SZ_1M, PROT_READ | PROT_WRITE, MAP_SHARED, SZ_1G);
+	fput(file);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr) || IS_ERR_VALUE(again));
+
+	rmem_test_closed = 0;
+	KUNIT_EXPECT_EQ(test, vm_munmap(again, SZ_1M), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_closed, 0);
+	rmem_test_expect_faulted(test, dmabuf, addr, SZ_1M, 0);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+}
+
+/* A debugger's access to the memory of this task; returns how many bytes it has reached */
+static int rmem_test_debug(unsigned long addr, void *data, int len, bool write)
+{
+	struct vm_area_struct *vma;
+	int ret, done = 0;
+
+	if (IS_ENABLED(CONFIG_HAVE_IOREMAP_PROT))
+		return access_remote_vm(current->mm, addr, data, len,
+					FOLL_FORCE | (write ? FOLL_WRITE : 0));
+
+	/* Other architectures never call this. */
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	for (; vma->vm_ops->access && done < len; done += ret) {
+		ret = vma->vm_ops->access(vma, addr + done, data + done, len - done, write);
+		if (ret <= 0)
+			break;
+	}
+	mmap_read_unlock(current->mm);
+	return done;
+}
+
+/* A debugger reads and writes from @pos of a buffer on, in a mapping that begins at a page */
+static void rmem_test_debug_at(struct kunit *test, struct dma_buf *dmabuf, size_t pos)
+{
+	size_t len = 2 * PAGE_SIZE + 300, i, bad = 0;
+	u8 *data = kunit_kmalloc(test, len, GFP_KERNEL);
+	unsigned long addr = rmem_test_mmap(dmabuf, dmabuf->size - PAGE_SIZE, MAP_SHARED,
+					    PAGE_SIZE);
+
+	KUNIT_ASSERT_NOT_NULL(test, data);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	rmem_test_cpu(test, dmabuf, 3, true);
+	KUNIT_EXPECT_EQ(test, rmem_test_debug(addr + pos - PAGE_SIZE, data, len, false), len);
+	for (i = 0; i < len; i++) {
+		bad += data[i] != rmem_test_pattern(3, pos + i);
+		data[i] = rmem_test_pattern(5, pos + i);
+	}
+	KUNIT_EXPECT_EQ(test, bad, 0);
+
+	KUNIT_EXPECT_EQ(test, rmem_test_debug(addr + pos - PAGE_SIZE, data, len, true), len);
+	KUNIT_EXPECT_EQ(test, rmem_test_own_bytes(dmabuf, 5), len);
+	KUNIT_EXPECT_EQ(test, rmem_test_own_bytes(dmabuf, 3), dmabuf->size - len);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, dmabuf->size - PAGE_SIZE), 0);
+}
+
+/* Debuggers read and write what is mapped, also across chunks, but not what is read-only */
+static void rmem_test_mmap_debugger(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_cpu_heap(test);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	unsigned long addr;
+	u32 val = 0;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	rmem_test_debug_at(test, dmabuf, PAGE_SIZE);
+	rmem_test_debug_at(test, dmabuf, SZ_256K - PAGE_SIZE - 100);
+	rmem_test_debug_at(test, dmabuf, SZ_1M - 2 * PAGE_SIZE - 300);
+
+	addr = vm_mmap(dmabuf->file, 0, SZ_1M, PROT_READ, MAP_SHARED, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	*(u32 *)rmem_test_mem(rmem_test_paddr(rmem_test_buf(dmabuf), 0)) = 42;
+	KUNIT_EXPECT_EQ(test, rmem_test_debug(addr, &val, sizeof(val), false), sizeof(val));
+	KUNIT_EXPECT_EQ(test, val, 42);
+	val = 43;
+	KUNIT_EXPECT_LE(test, rmem_test_debug(addr, &val, sizeof(val), true), 0);
+	KUNIT_EXPECT_EQ(test, *(u32 *)rmem_test_mem(rmem_test_paddr(rmem_test_buf(dmabuf), 0)),
+			42);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+}
+
+/* Write-combined memory is accessed in the mapping of its pool, which has the right type */
+static void rmem_test_mmap_debugger_wc(struct kunit *test)
+{
+	u8 *other = kunit_kmalloc(test, SZ_1M, GFP_KERNEL), val = 0;
+	struct rmem_test_made made;
+	struct rmem_buffer *buf;
+	struct dma_buf *dmabuf;
+	unsigned long addr;
+	void *vaddr;
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	rmem_test_wc_init(test, &made);
+	dmabuf = rmem_test_alloc(test, &made.heap, SZ_1M);
+	rmem_test_debug_at(test, dmabuf, PAGE_SIZE + 100);
+
+	addr = rmem_test_mmap(dmabuf, PAGE_SIZE, MAP_SHARED, SZ_512K);
+	KUNIT_EXPECT_FALSE(test, IS_ERR_VALUE(addr));
+	buf = rmem_test_buf(dmabuf);
+	vaddr = buf->vaddr;
+	buf->vaddr = other;
+	other[SZ_512K] = 42;
+	KUNIT_EXPECT_EQ(test, rmem_test_debug(addr, &val, 1, false), 1);
+	KUNIT_EXPECT_EQ(test, val, 42);
+	val = 43;
+	KUNIT_EXPECT_EQ(test, rmem_test_debug(addr, &val, 1, true), 1);
+	KUNIT_EXPECT_EQ(test, other[SZ_512K], 43);
+	buf->vaddr = vaddr;
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, PAGE_SIZE), 0);
+
+	rmem_test_put(test, dmabuf);
+	made.heap.ops->exit(&made.heap);
 }
 
 /* A mapping keeps the buffer alive after its last reference by name is gone */
@@ -995,6 +1271,13 @@ static struct kunit_case rmem_heap_cpu_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_mmap_offset, rmem_test_cpu_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_mmap_refused, rmem_test_cpu_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_mmap_populated, rmem_test_cpu_heaps_gen_params),
+#ifdef RMEM_TEST_LARGE
+	KUNIT_CASE(rmem_test_mmap_large),
+#endif
+	KUNIT_CASE_PARAM(rmem_test_mmap_faults, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_mmap_importer, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_mmap_debugger, rmem_test_cpu_heaps_gen_params),
+	KUNIT_CASE(rmem_test_mmap_debugger_wc),
 	KUNIT_CASE_PARAM(rmem_test_mmap_life, rmem_test_cpu_heaps_gen_params),
 	{ }
 };
