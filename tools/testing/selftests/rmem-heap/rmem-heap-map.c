@@ -22,6 +22,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,24 @@ static int write_signal(uint32_t *mem)
 	return sig;
 }
 
+/* The kernel takes no references to the pages, but copies */
+static void check_pages(void *mem)
+{
+	struct iovec iov = { .iov_base = mem, .iov_len = page };
+	int fds[2];
+
+	if (pipe(fds)) {
+		check(false, "a pipe");
+		return;
+	}
+	check(vmsplice(fds[1], &iov, 1, SPLICE_F_NONBLOCK) < 0 && errno == EFAULT,
+	      "vmsplice() fails with EFAULT");
+	check(write(fds[1], mem, page) == (ssize_t)page && read(fds[0], mem, page) == (ssize_t)page,
+	      "write() and read() copy");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void check_heap(bool large)
 {
 	/* Where a large entry is used, the core drops all of it when a part goes. */
@@ -134,6 +153,8 @@ static void check_heap(bool large)
 	check(faults() == before, "a write to every page takes no fault");
 	if (large)
 		check(!((uintptr_t)mem & (LARGE - 1)), "the address is aligned for large entries");
+
+	check_pages(mem);
 
 	/* A second mapping, of other parts and with small entries */
 	for (off = page; off < LEN; off += LARGE + 5 * page) {
