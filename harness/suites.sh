@@ -8,6 +8,7 @@ suites=rmem_heap_regions,rmem_heap_classify,rmem_heap_policy,rmem_heap_lookup
 suites+=,rmem_heap_alloc,rmem_heap_consistency,rmem_heap_import,rmem_heap_cpu
 suites+=,rmem_heap_carveout,rmem_heap_export,rmem_heap_segments,rmem_heap_pages
 suites+=,rmem_heap_regions_sysfs,rmem_heap_driver,rmem_heap_swiotlb,rmem_heap_full
+suites+=,rmem_heap_cache
 suites+=,rmem_failing_alloc,rmem_failing_map,rmem_failing_pages,rmem_failing_export
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"

@@ -29,8 +29,8 @@
  * @orig_nents: number of entries that @sgt was allocated with
  * @attrs: attributes that the buffer is mapped with, and must be unmapped with
  * @mmio: with DMA_ATTR_MMIO: DMA address of the buffer while it is mapped
- * @dir: direction that the buffer is mapped in; DMA_NONE while it is not mapped
- * @needs_sync: CPU accesses have to be synced with the device while the buffer is mapped
+ * @dir: direction that the importer maps the buffer in; DMA_NONE while it is not mapped
+ * @needs_sync: the buffer is mapped, and CPU accesses have to be synced with the device
  */
 struct import_attachment {
 	struct sg_table sgt;
@@ -101,15 +101,17 @@ static bool import_next_segment(struct seg_iter *iter, struct phys_vec *seg)
 	return true;
 }
 
+static dma_addr_t import_dma_addr(struct device *dev, phys_addr_t paddr, unsigned long attrs)
+{
+	return attrs & DMA_ATTR_CC_SHARED ? phys_to_dma_unencrypted(dev, paddr) :
+					    phys_to_dma_encrypted(dev, paddr);
+}
+
 /* Whether the DMA API would give a device the address of the segment itself */
 static bool import_directly_mappable(struct device *dev, const struct phys_vec *seg,
 				     bool is_ram, unsigned long attrs)
 {
-	dma_addr_t addr = attrs & DMA_ATTR_CC_SHARED ?
-		phys_to_dma_unencrypted(dev, seg->paddr) :
-		phys_to_dma_encrypted(dev, seg->paddr);
-
-	return dma_capable(dev, addr, seg->len, is_ram, attrs);
+	return dma_capable(dev, import_dma_addr(dev, seg->paddr, attrs), seg->len, is_ram, attrs);
 }
 
 /* Whether the DMA API can bounce for a device, to slots that the device reaches */
@@ -152,8 +154,10 @@ static unsigned long import_attrs(const struct rmem_heap *heap)
 }
 
 /*
- * Whether the DMA API can map a segment for a device; it would WARN otherwise.
- * dma_direct_map_phys() treats MMIO memory as shared when the host encrypts memory.
+ * Whether the DMA API can map a segment for a device. It would WARN otherwise, or, where the
+ * segment crosses from one of the dma-ranges of the bus into another, give the first address
+ * of a range that does not go on. dma_direct_map_phys() treats MMIO memory as shared when the
+ * host encrypts memory.
  */
 static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 			    const struct phys_vec *seg, unsigned long attrs)
@@ -165,13 +169,25 @@ static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 	if ((!is_swiotlb_force_bounce(dev) ||
 	     (is_ram && swiotlb_in_own_pool(dev, seg->paddr, seg->len, attrs))) &&
 	    import_directly_mappable(dev, seg, is_ram, attrs))
-		return true;
+		return import_dma_addr(dev, seg->paddr + seg->len - 1, attrs) ==
+		       import_dma_addr(dev, seg->paddr, attrs) + seg->len - 1;
 	return is_ram && import_bounce_reachable(dev);
 }
 
-static bool import_possible(struct device *dev, const struct seg_iter *iter)
+/*
+ * What makes every mapping of a buffer impossible, whatever its segments are. Memory outside the
+ * linear map is mapped as a whole.
+ */
+static int import_check(const struct seg_iter *iter, struct device *dev)
 {
-	return dev->dma_mask && *dev->dma_mask && iter->max;
+	struct rmem_heap *heap = iter->buf->heap;
+
+	if (!dev->dma_mask || !*dev->dma_mask || !iter->max)
+		return -EINVAL;
+	if (heap->memory != RMEM_LINEAR && !import_translated(dev) &&
+	    !import_mappable(heap, dev, &iter->buf->extent, import_attrs(heap)))
+		return -EBUSY;
+	return 0;
 }
 
 /**
@@ -191,13 +207,13 @@ int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
 	unsigned long attrs = import_attrs(heap);
 	struct seg_iter iter;
 	struct phys_vec seg;
+	int ret;
 
 	rmem_set_extent(&all, heap->region->rmem->base);
 	iter = import_segments(&all, dev);
-	if (!import_possible(dev, &iter))
-		return -EINVAL;
-	if (import_translated(dev))
-		return 0;
+	ret = import_check(&iter, dev);
+	if (ret || import_translated(dev))
+		return ret;
 	while (import_next_segment(&iter, &seg))
 		if (!import_mappable(heap, dev, &seg, attrs))
 			return -EBUSY;
@@ -235,10 +251,10 @@ int rmem_heap_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 	struct scatterlist *sg, *last = NULL;
 	unsigned int n = 0;
 	struct phys_vec seg;
-	int ret;
+	int ret = import_check(&iter, attach->dev);
 
-	if (!import_possible(attach->dev, &iter))
-		return -EINVAL;
+	if (ret)
+		return ret;
 	a = kzalloc_obj(*a);
 	if (!a)
 		return -ENOMEM;
@@ -322,6 +338,16 @@ static bool import_needs_sync(struct device *dev, struct sg_table *sgt)
 	return false;
 }
 
+/*
+ * The direction that the DMA API maps cached memory in. Some architectures drop the cache lines
+ * of memory that is mapped for a device that only writes: the zeros that the buffer was cleared
+ * with would be lost, and the importer would get data of earlier buffers.
+ */
+static enum dma_data_direction import_map_dir(enum dma_data_direction dir)
+{
+	return dir == DMA_FROM_DEVICE ? DMA_BIDIRECTIONAL : dir;
+}
+
 struct sg_table *rmem_heap_map_dma(struct dma_buf_attachment *attach,
 				   enum dma_data_direction dir)
 {
@@ -335,7 +361,7 @@ struct sg_table *rmem_heap_map_dma(struct dma_buf_attachment *attach,
 	if (a->attrs & DMA_ATTR_MMIO)
 		ret = import_map_mmio(attach->dmabuf->priv, attach->dev, a, dir);
 	else
-		ret = dma_map_sgtable(attach->dev, &a->sgt, dir, a->attrs);
+		ret = dma_map_sgtable(attach->dev, &a->sgt, import_map_dir(dir), a->attrs);
 	if (ret)
 		return ERR_PTR(ret);
 
@@ -352,58 +378,34 @@ void rmem_heap_unmap_dma(struct dma_buf_attachment *attach, struct sg_table *sgt
 	if (a->attrs & DMA_ATTR_MMIO)
 		dma_unmap_phys(attach->dev, a->mmio, attach->dmabuf->size, dir, a->attrs);
 	else
-		dma_unmap_sgtable(attach->dev, sgt, dir, a->attrs);
+		dma_unmap_sgtable(attach->dev, sgt, import_map_dir(dir), a->attrs);
 	a->dir = DMA_NONE;
+	a->needs_sync = false;
 }
 
-/*
- * The direction to sync an attachment in for a CPU access; DMA_NONE if nothing is to be done.
- * A mapping that a device writes through is synced for any access: cache lines that the CPU
- * wrote to must not be written back over the data of the device later, nor hold old data beside
- * what the CPU wrote. A device that only reads leaves nothing for the CPU to see.
- */
-static enum dma_data_direction import_sync_dir(const struct import_attachment *a,
-					       enum dma_data_direction wanted)
+/* Gives the CPU what devices have written through the mappings of one direction. */
+static bool import_sync_for_cpu(struct dma_buf *dmabuf, enum dma_data_direction dir)
 {
-	if (!a->needs_sync || (a->dir == DMA_TO_DEVICE && wanted == DMA_FROM_DEVICE))
-		return DMA_NONE;
-	return a->dir == DMA_BIDIRECTIONAL ? wanted : a->dir;
-}
-
-/*
- * Syncs the attachments that are mapped. A sync from the device throws the cache lines away on
- * some architectures, so what the CPU wrote is cleaned for all other attachments before. One
- * walk does if at most one attachment is synced from the device.
- */
-static __always_inline void
-import_sync(struct dma_buf *dmabuf, enum dma_data_direction wanted,
-	    void (*sync)(struct device *dev, struct sg_table *sgt, enum dma_data_direction dir))
-{
-	struct dma_buf_attachment *attach, *first = NULL;
-	unsigned int n = 0;
+	struct dma_buf_attachment *attach;
+	bool others = false;
 
 	list_for_each_entry(attach, &dmabuf->attachments, node) {
 		struct import_attachment *a = attach->priv;
-		enum dma_data_direction dir = import_sync_dir(a, wanted);
 
-		if (dir == DMA_FROM_DEVICE) {
-			if (!n++)
-				first = attach;
-		} else if (dir != DMA_NONE) {
-			sync(attach->dev, &a->sgt, dir);
-		}
+		if (a->needs_sync && a->dir == dir)
+			dma_sync_sgtable_for_cpu(attach->dev, &a->sgt, DMA_FROM_DEVICE);
+		else
+			others |= a->needs_sync && a->dir == DMA_FROM_DEVICE;
 	}
-
-	for (attach = first; n; attach = list_next_entry(attach, node)) {
-		struct import_attachment *a = attach->priv;
-
-		if (import_sync_dir(a, wanted) != DMA_FROM_DEVICE)
-			continue;
-		sync(attach->dev, &a->sgt, DMA_FROM_DEVICE);
-		n--;
-	}
+	return others;
 }
 
+/*
+ * What a device has written comes to the CPU for every access: a program that writes a part of
+ * the buffer must not give the device old data in the rest. What a device that only writes has
+ * bounced comes last, so that it is not overwritten by the copy of a device that only reads,
+ * although its driver maps the buffer for both directions.
+ */
 int rmem_heap_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
 {
 	struct rmem_buffer *buf = dmabuf->priv;
@@ -414,14 +416,32 @@ int rmem_heap_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction d
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
 		invalidate_kernel_vmap_range(buf->vaddr, buf->len);
-	import_sync(dmabuf, dir, dma_sync_sgtable_for_cpu);
+	if (import_sync_for_cpu(dmabuf, DMA_BIDIRECTIONAL))
+		import_sync_for_cpu(dmabuf, DMA_FROM_DEVICE);
 	dma_resv_unlock(dmabuf->resv);
 	return 0;
+}
+
+/*
+ * The direction to give a mapping back to its device in; DMA_NONE if there is nothing to do. Where
+ * memory that devices write is invalidated for the device, and not for the CPU, the lines that the
+ * CPU has read are dropped here. Written lines are cleaned, for a device that only writes, too:
+ * they must not be written back over its data later.
+ */
+static enum dma_data_direction import_end_dir(const struct import_attachment *a,
+					      enum dma_data_direction accessed)
+{
+	if (!a->needs_sync || (a->dir == DMA_TO_DEVICE && accessed == DMA_FROM_DEVICE))
+		return DMA_NONE;
+	if (a->dir == DMA_TO_DEVICE)
+		return DMA_TO_DEVICE;
+	return accessed == DMA_FROM_DEVICE ? DMA_FROM_DEVICE : DMA_BIDIRECTIONAL;
 }
 
 int rmem_heap_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
 {
 	struct rmem_buffer *buf = dmabuf->priv;
+	struct dma_buf_attachment *attach;
 
 	if (buf->heap->memory == RMEM_WC) {
 		/* Writes may still be in the write-combining buffers of the CPU. */
@@ -432,7 +452,13 @@ int rmem_heap_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (buf->vaddr && is_vmalloc_addr(buf->vaddr))
 		flush_kernel_vmap_range(buf->vaddr, buf->len);
-	import_sync(dmabuf, dir, dma_sync_sgtable_for_device);
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		struct import_attachment *a = attach->priv;
+		enum dma_data_direction sync = import_end_dir(a, dir);
+
+		if (sync != DMA_NONE)
+			dma_sync_sgtable_for_device(attach->dev, &a->sgt, sync);
+	}
 	dma_resv_unlock(dmabuf->resv);
 	return 0;
 }

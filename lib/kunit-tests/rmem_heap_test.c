@@ -19,47 +19,6 @@
 
 MODULE_IMPORT_NS("DMA_BUF");
 
-#ifdef CONFIG_UML
-/*
- * The cache maintenance of a UML whose devices are not coherent: it counts what concerns
- * the region that a test watches.
- */
-struct rmem_test_syncs rmem_test_syncs;
-static phys_addr_t rmem_test_watch_base;
-static phys_addr_t rmem_test_watch_size;
-
-void arch_sync_dma_for_device(phys_addr_t paddr, size_t size, enum dma_data_direction dir)
-{
-	if (paddr - rmem_test_watch_base >= rmem_test_watch_size)
-		return;
-	rmem_test_syncs.for_device++;
-	rmem_test_syncs.device_bytes += size;
-	rmem_test_syncs.last_dir = dir;
-}
-
-void arch_sync_dma_for_cpu(phys_addr_t paddr, size_t size, enum dma_data_direction dir)
-{
-	if (paddr - rmem_test_watch_base >= rmem_test_watch_size)
-		return;
-	rmem_test_syncs.for_cpu++;
-	rmem_test_syncs.cpu_bytes += size;
-	rmem_test_syncs.last_dir = dir;
-}
-
-/* Starts counting from zero for the memory of a heap, NULL stops */
-void rmem_test_syncs_watch(const struct rmem_heap *heap)
-{
-	rmem_test_syncs = (struct rmem_test_syncs) { .last_dir = DMA_NONE };
-	rmem_test_watch_base = heap ? heap->region->rmem->base : 0;
-	rmem_test_watch_size = heap ? heap->region->rmem->size : 0;
-}
-
-#else
-void rmem_test_syncs_watch(const struct rmem_heap *heap)
-{
-}
-#endif
-
 static DEFINE_MUTEX(rmem_test_windows_lock);
 static DEFINE_XARRAY(rmem_test_windows);
 

@@ -4,7 +4,9 @@
  * buffer. On the regions and devices of rmem_heap_test.dts.
  */
 
+#include <drm/drm_prime.h>
 #include <linux/completion.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -260,7 +262,107 @@ static void rmem_test_vmap_undone(struct kunit *test)
 	}
 }
 
+static const char * const rmem_test_range_heaps[] = {
+	"cma@10000000", "coherent@11000000", "restricted@12000000", "carveout@15000000",
+	"device-only@17000000",
+};
+
+static void rmem_test_range_heap_desc(const char * const *heap, char *desc)
+{
+	strscpy(desc, *heap, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmem_test_range_heaps, rmem_test_range_heaps, rmem_test_range_heap_desc);
+
+/* Attaches a buffer to a device whose bus has one of two dma-ranges end at an address */
+static int rmem_test_attach_ranges(struct kunit *test, struct dma_buf *dmabuf,
+				   struct device *dev, u64 end)
+{
+	struct bus_dma_region ranges[] = {
+		{ .dma_start = SZ_1G, .size = end },
+		{ .cpu_start = end, .dma_start = 4ULL * SZ_1G + end, .size = SZ_1G - end },
+		{ },
+	};
+	struct rmem_test_import *import;
+	struct scatterlist *sg;
+	int i, ret;
+
+	dev->dma_range_map = ranges;
+	ret = rmem_test_attach_error(dmabuf, dev);
+	if (!ret) {
+		phys_addr_t paddr = rmem_test_buf(dmabuf)->extents[0].paddr;
+
+		import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+		for_each_sgtable_dma_sg(import->sgt, sg, i) {
+			u64 offset = paddr < end ? SZ_1G : 4ULL * SZ_1G;
+
+			KUNIT_EXPECT_EQ(test, sg_dma_address(sg), paddr + offset);
+			KUNIT_EXPECT_TRUE(test, paddr >= end || paddr + sg_dma_len(sg) <= end);
+			paddr += sg_dma_len(sg);
+		}
+		rmem_test_unmap(test, import);
+	}
+	dev->dma_range_map = NULL;
+	return ret;
+}
+
+/* A device never gets an address that is wrong beyond the end of one of its bus's dma-ranges */
+static void rmem_test_two_ranges(struct kunit *test)
+{
+	const char * const *name = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, *name);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_128K);
+	struct device *dev = rmem_test_device(test, "/free");
+	u64 paddr = rmem_test_buf(dmabuf)->extents[0].paddr;
+
+	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + SZ_128K), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + PAGE_SIZE),
+			-EBUSY);
+	/* Where a segment ends: only memory that is mapped as a whole crosses the ranges. */
+	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + SZ_64K),
+			heap->memory == RMEM_LINEAR ? 0 : -EBUSY);
+}
+
+/*
+ * Importers that need addresses get all of the buffer from every heap, also where they ask for one
+ * block; importers that need pages get all pages or none.
+ */
+static void rmem_test_pages_or_none(struct kunit *test)
+{
+	const char * const *name = test->param_value;
+	struct rmem_heap *heap = rmem_test_heap(test, *name);
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_128K);
+	struct device *dev = rmem_test_device(test, "/free");
+	bool pages = heap->memory == RMEM_LINEAR && !IS_ENABLED(CONFIG_DMABUF_DEBUG);
+	struct rmem_test_import *import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
+	dma_addr_t next = sg_dma_address(import->sgt->sgl);
+	struct sg_page_iter iter;
+	struct scatterlist *sg;
+	size_t n = 0;
+	int i;
+
+	for_each_sgtable_dma_sg(import->sgt, sg, i)
+		if (sg_dma_address(sg) == next)
+			next += sg_dma_len(sg);
+	KUNIT_EXPECT_EQ(test, next - sg_dma_address(import->sgt->sgl), SZ_128K);
+
+	for_each_sgtable_page(import->sgt, &iter, 0)
+		n++;
+	KUNIT_EXPECT_EQ(test, n, pages ? SZ_128K / PAGE_SIZE : 0);
+
+#ifdef CONFIG_DRM
+	struct page **array = kunit_kcalloc(test, SZ_128K / PAGE_SIZE, sizeof(*array), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, array);
+	KUNIT_EXPECT_EQ(test, pages ? 0 : -EINVAL,
+			drm_prime_sg_to_page_array(import->sgt, array, SZ_128K / PAGE_SIZE));
+#endif
+}
+
 static struct kunit_case rmem_heap_segments_cases[] = {
+	KUNIT_CASE_PARAM(rmem_test_pages_or_none, rmem_test_range_heaps_gen_params),
+	KUNIT_CASE_PARAM(rmem_test_two_ranges, rmem_test_range_heaps_gen_params),
 #ifdef CONFIG_DMA_RESTRICTED_POOL
 	KUNIT_CASE_PARAM(rmem_test_apart, rmem_test_apart_devs_gen_params),
 	KUNIT_CASE(rmem_test_longest_bounced),

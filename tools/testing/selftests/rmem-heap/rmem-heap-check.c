@@ -312,6 +312,18 @@ static int bytes_are(const unsigned char *map, size_t len, unsigned int seed, co
 	return 0;
 }
 
+/* Writes a few bytes only, with what the pattern of @seed has there. */
+static int cpu_rewrites(struct buf *b, unsigned int seed)
+{
+	size_t i;
+
+	if (sync_buf(b, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE))
+		return -1;
+	for (i = 0; i < 4; i++)
+		b->map[i] = pattern(seed, i);
+	return sync_buf(b, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
+}
+
 static int cpu_reads(struct buf *b, unsigned int seed, const char *what)
 {
 	if (sync_buf(b, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ) ||
@@ -924,6 +936,8 @@ static int cpu_and_device(struct buf *b, int cfd)
 	    cpu_reads(b, 3, "what the device wrote, at the CPU after the sync") ||
 	    check_sync_modes(b) ||
 	    device_reads(cfd, 3, "the same data at the device after all sync modes") ||
+	    device_writes(cfd, 5) || cpu_rewrites(b, 5) ||
+	    device_reads(cfd, 5, "what the device wrote, after the CPU wrote four bytes of it") ||
 	    device_writes(cfd, 4) || consumer_unmap(cfd) ||
 	    cpu_reads(b, 4, "what the device wrote, at the CPU after the unmap"))
 		return -1;
@@ -1650,7 +1664,29 @@ static void start_as_init(void)
 	mount_on("tmpfs", "/tmp");
 }
 
-static int run(const char *only)
+/* The heaps of the kernel beside ours, with devices that bounce; patches to them are among ours. */
+static void run_mainline(void)
+{
+	static const struct check foreign = { "import", TO_ALL, check_foreign };
+	static struct region heaps[ARRAY_SIZE(mainline_heaps)];
+	struct region *r = heaps;
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(mainline_heaps); i++, r++) {
+		r->name = (char *)mainline_heaps[i];
+		r->size = 256 * KIB;
+		r->memory = MEM_LINEAR;
+		snprintf(r->heap, sizeof(r->heap), HEAPS "/%s", r->name);
+		for (j = 0; j < nr_consumers && !access(r->heap, F_OK); j++)
+			if (is_restricted(&consumers[j]))
+				run_check(r, &foreign, &consumers[j]);
+		if (r->nr_passed || r->nr_failed)
+			printf("%s: mainline's heap passed %u of %u checks\n", r->name,
+			       r->nr_passed, r->nr_passed + r->nr_failed);
+	}
+}
+
+static int run(const char *only, bool mainline)
 {
 	struct rlimit files;
 	struct region *r;
@@ -1689,6 +1725,8 @@ static int run(const char *only)
 		if (!verbose)
 			print_region(r);
 	}
+	if (mainline)
+		run_mainline();
 	if (verbose) {
 		printf("\n");
 		print_header(only);
@@ -1770,7 +1808,7 @@ int main(int argc, char **argv)
 	if (!ret) {
 		if (init)
 			run_tool();
-		ret = run(only);
+		ret = run(only, init && !only);
 		if (init)
 			look_for_leaks();
 		printf("rmem-heap-check: %u passed, %u failed\n", nr_passed,
