@@ -1135,23 +1135,8 @@ static void rmem_test_mmap_importer(struct kunit *test)
 /* A debugger's access to the memory of this task; returns how many bytes it has reached */
 static int rmem_test_debug(unsigned long addr, void *data, int len, bool write)
 {
-	struct vm_area_struct *vma;
-	int ret, done = 0;
-
-	if (IS_ENABLED(CONFIG_HAVE_IOREMAP_PROT))
-		return access_remote_vm(current->mm, addr, data, len,
-					FOLL_FORCE | (write ? FOLL_WRITE : 0));
-
-	/* Other architectures never call this. */
-	mmap_read_lock(current->mm);
-	vma = vma_lookup(current->mm, addr);
-	for (; vma->vm_ops->access && done < len; done += ret) {
-		ret = vma->vm_ops->access(vma, addr + done, data + done, len - done, write);
-		if (ret <= 0)
-			break;
-	}
-	mmap_read_unlock(current->mm);
-	return done;
+	return access_remote_vm(current->mm, addr, data, len,
+				FOLL_FORCE | (write ? FOLL_WRITE : 0));
 }
 
 /* A debugger reads and writes from @pos of a buffer on, in a mapping that begins at a page */
