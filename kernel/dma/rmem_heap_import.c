@@ -114,12 +114,21 @@ static bool import_directly_mappable(struct device *dev, const struct phys_vec *
 	return dma_capable(dev, import_dma_addr(dev, seg->paddr, attrs), seg->len, is_ram, attrs);
 }
 
+/* Whether a segment lies in one of the dma-ranges of a bus: its address is right to the end. */
+static bool import_in_one_range(struct device *dev, const struct phys_vec *seg,
+				unsigned long attrs)
+{
+	return import_dma_addr(dev, seg->paddr + seg->len - 1, attrs) ==
+	       import_dma_addr(dev, seg->paddr, attrs) + seg->len - 1;
+}
+
 /* Whether the DMA API can bounce for a device, to slots that the device reaches */
 static bool import_bounce_reachable(struct device *dev)
 {
 #ifdef CONFIG_SWIOTLB
 	const struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
 	struct phys_vec slots;
+	unsigned long attrs;
 
 	if (!is_swiotlb_active(dev))
 		return false;
@@ -130,8 +139,9 @@ static bool import_bounce_reachable(struct device *dev)
 #endif
 	slots.paddr = mem->defpool.start;
 	slots.len = mem->defpool.end - mem->defpool.start;
-	return import_directly_mappable(dev, &slots, true,
-					mem->cc_shared ? DMA_ATTR_CC_SHARED : 0);
+	attrs = mem->cc_shared ? DMA_ATTR_CC_SHARED : 0;
+	return import_directly_mappable(dev, &slots, true, attrs) &&
+	       import_in_one_range(dev, &slots, attrs);
 #else
 	return false;
 #endif
@@ -169,8 +179,7 @@ static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 	if ((!is_swiotlb_force_bounce(dev) ||
 	     (is_ram && swiotlb_in_own_pool(dev, seg->paddr, seg->len, attrs))) &&
 	    import_directly_mappable(dev, seg, is_ram, attrs))
-		return import_dma_addr(dev, seg->paddr + seg->len - 1, attrs) ==
-		       import_dma_addr(dev, seg->paddr, attrs) + seg->len - 1;
+		return import_in_one_range(dev, seg, attrs);
 	return is_ram && import_bounce_reachable(dev);
 }
 
@@ -195,29 +204,26 @@ static int import_check(const struct seg_iter *iter, struct device *dev)
  * @heap: the heap
  * @dev: the device, with its DMA mask set
  *
- * A driver can refuse in its probe function what attaching a buffer would refuse later.
+ * A driver can refuse in its probe function what attaching a buffer may refuse later.
  *
  * Context: any.
  * Return: 0; -EBUSY if the device reaches neither all of the region nor memory to bounce it
- * through; -EINVAL if it has no DMA mask, or a maximum segment size below a page.
+ * through, or if the region lies in more than one of the dma-ranges of its bus; -EINVAL if it
+ * has no DMA mask, or a maximum segment size below a page.
  */
 int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
 {
 	struct rmem_buffer all = { .heap = heap, .len = heap->region->rmem->size };
-	unsigned long attrs = import_attrs(heap);
 	struct seg_iter iter;
-	struct phys_vec seg;
 	int ret;
 
 	rmem_set_extent(&all, heap->region->rmem->base);
 	iter = import_segments(&all, dev);
 	ret = import_check(&iter, dev);
-	if (ret || import_translated(dev))
+	if (ret || import_translated(dev) ||
+	    import_mappable(heap, dev, &all.extent, import_attrs(heap)))
 		return ret;
-	while (import_next_segment(&iter, &seg))
-		if (!import_mappable(heap, dev, &seg, attrs))
-			return -EBUSY;
-	return 0;
+	return -EBUSY;
 }
 EXPORT_SYMBOL_GPL(rmem_heap_check_device);
 

@@ -12,6 +12,8 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include <asm/cacheflush.h>
+
 #include "rmem.h"
 
 /**
@@ -57,12 +59,27 @@ static const struct phys_vec *map_find(const struct vm_area_struct *vma, unsigne
 	return extent;
 }
 
+/*
+ * The protection of a mapping has the memory type of the pool's own mapping: memremap(MEMREMAP_WC)
+ * decrypts, too. The core may drop this from vm_page_prot when it computes that again.
+ */
+static pgprot_t map_prot(const struct vm_area_struct *vma)
+{
+	const struct rmem_buffer *buf = vma->vm_private_data;
+
+	if (buf->heap->memory == RMEM_WC)
+		return pgprot_decrypted(pgprot_writecombine(vma->vm_page_prot));
+	return rmem_heap_is_decrypted(buf->heap) ? pgprot_decrypted(vma->vm_page_prot) :
+						   vma->vm_page_prot;
+}
+
 static vm_fault_t map_fault(struct vm_fault *vmf)
 {
 	size_t off;
 	const struct phys_vec *extent = map_find(vmf->vma, vmf->address, &off);
 
-	return vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(extent->paddr + off));
+	return vmf_insert_pfn_prot(vmf->vma, vmf->address, PHYS_PFN(extent->paddr + off),
+				   map_prot(vmf->vma));
 }
 
 /* For debuggers, up to the end of a page. The core has not asked if the mapping is writable. */
@@ -72,17 +89,24 @@ static int map_access(struct vm_area_struct *vma, unsigned long addr, void *data
 	const struct rmem_buffer *buf = vma->vm_private_data;
 	size_t off, in_page = offset_in_page(addr);
 	const struct phys_vec *extent = map_find(vma, addr, &off);
+	struct page *page;
+	void *mem;
 
 	if (write && !(vma->vm_flags & VM_WRITE))
 		return -EACCES;
 
 	len = min_t(size_t, len, PAGE_SIZE - in_page);
-	if (buf->heap->memory == RMEM_WC)
+	if (buf->heap->memory == RMEM_WC) {
 		memcpy(write ? buf->vaddr + off : data, write ? data : buf->vaddr + off, len);
-	else if (write)
-		memcpy_to_page(phys_to_page(extent->paddr + off), in_page, data, len);
+		return len;
+	}
+	page = phys_to_page(extent->paddr + off);
+	mem = kmap_local_page(page) + in_page;
+	if (write)
+		copy_to_user_page(vma, page, addr, mem, data, len);
 	else
-		memcpy_from_page(data, phys_to_page(extent->paddr + off), in_page, len);
+		copy_from_user_page(vma, page, addr, data, mem, len);
+	kunmap_local(mem);
 	return len;
 }
 
@@ -106,7 +130,8 @@ static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
 	const struct phys_vec *extent;
 	size_t off;
 
-	if (order != PMD_ORDER || !range_in_vma(vmf->vma, addr, addr + PMD_SIZE))
+	if (order != PMD_ORDER || !range_in_vma(vmf->vma, addr, addr + PMD_SIZE) ||
+	    pgprot_val(map_prot(vmf->vma)) != pgprot_val(vmf->vma->vm_page_prot))
 		return VM_FAULT_FALLBACK;
 	extent = map_find(vmf->vma, addr, &off);
 	pfn = PHYS_PFN(extent->paddr + off);
@@ -176,15 +201,11 @@ int rmem_heap_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL;
 
-	/* As the pool's own mapping: memremap(MEMREMAP_WC) decrypts, too. mprotect() keeps this. */
-	if (buf->heap->memory == RMEM_WC)
-		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
-	if (buf->heap->memory == RMEM_WC || rmem_heap_is_decrypted(buf->heap))
-		vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	/* An importer that passes mmap() on has set its own, and does not expect them to stay. */
+	/* An importer that passes mmap() on has set its own. */
 	vma->vm_private_data = buf;
 	vma->vm_ops = &map_vm_ops;
+	vma->vm_page_prot = map_prot(vma);
 
 	for (extent = map_find(vma, addr, &off); addr < vma->vm_end; addr += len, extent++) {
 		len = min(extent->len - off, vma->vm_end - addr);

@@ -7,7 +7,6 @@
  */
 
 #include <linux/bitmap.h>
-#include <linux/delay.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-map-ops.h>
@@ -421,10 +420,11 @@ static void bounce_read(struct kunit *test)
 static void bounce_writer_wins(struct kunit *test)
 {
 	struct dma_buf *dmabuf = bounce_alloc(test);
-	struct bounce both, writer = bounce_map(test, dmabuf, DMA_FROM_DEVICE);
+	/* The core puts the newest attachment first. */
+	struct bounce both = bounce_map(test, dmabuf, DMA_BIDIRECTIONAL);
+	struct bounce writer = bounce_map(test, dmabuf, DMA_FROM_DEVICE);
 	enum dma_data_direction dir;
 
-	both = bounce_map(test, dmabuf, DMA_BIDIRECTIONAL);
 	for (dir = DMA_BIDIRECTIONAL; dir <= DMA_FROM_DEVICE; dir++) {
 		memset(writer.slots, 8 + dir, SZ_64K);
 		KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, dir), 0);
@@ -437,16 +437,16 @@ static void bounce_writer_wins(struct kunit *test)
 }
 
 /**
- * struct bounce_fence - a device that writes until its fence signals
+ * struct bounce_fence - a device that writes, and then signals its fence, once it is waited for
  * @fence: the fence
  * @lock: the fence's
- * @work: writes, then signals the fence
+ * @work: writes, then signals the fence; NULL function for a device that hangs
  * @slots: where the device writes
  */
 struct bounce_fence {
 	struct dma_fence fence;
 	spinlock_t lock;	/* given to the fence */
-	struct delayed_work work;
+	struct work_struct work;
 	u8 *slots;
 };
 
@@ -455,14 +455,24 @@ static const char *bounce_fence_name(struct dma_fence *fence)
 	return "rmem-heap-test";
 }
 
+static bool bounce_fence_waited_for(struct dma_fence *fence)
+{
+	struct bounce_fence *f = container_of(fence, struct bounce_fence, fence);
+
+	if (f->work.func)
+		schedule_work(&f->work);
+	return true;
+}
+
 static const struct dma_fence_ops bounce_fence_ops = {
 	.get_driver_name = bounce_fence_name,
 	.get_timeline_name = bounce_fence_name,
+	.enable_signaling = bounce_fence_waited_for,
 };
 
 static void bounce_fence_work(struct work_struct *work)
 {
-	struct bounce_fence *f = container_of(to_delayed_work(work), struct bounce_fence, work);
+	struct bounce_fence *f = container_of(work, struct bounce_fence, work);
 
 	memset(f->slots, 9, SZ_64K);
 	dma_fence_signal(&f->fence);
@@ -473,16 +483,18 @@ static struct bounce_fence *bounce_fence_add(struct kunit *test, struct dma_buf 
 {
 	/* The fence frees itself by kfree_rcu(). */
 	struct bounce_fence *f = kzalloc_obj(*f);
+	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, f);
 	spin_lock_init(&f->lock);
 	dma_fence_init(&f->fence, &bounce_fence_ops, &f->lock, dma_fence_context_alloc(1), 1);
-	INIT_DELAYED_WORK(&f->work, bounce_fence_work);
 	f->slots = slots;
 	dma_resv_lock(dmabuf->resv, NULL);
-	KUNIT_ASSERT_EQ(test, dma_resv_reserve_fences(dmabuf->resv, 1), 0);
-	dma_resv_add_fence(dmabuf->resv, &f->fence, DMA_RESV_USAGE_WRITE);
+	ret = dma_resv_reserve_fences(dmabuf->resv, 1);
+	if (!ret)
+		dma_resv_add_fence(dmabuf->resv, &f->fence, DMA_RESV_USAGE_WRITE);
 	dma_resv_unlock(dmabuf->resv);
+	KUNIT_ASSERT_EQ(test, ret, 0);
 	return f;
 }
 
@@ -493,12 +505,12 @@ static void bounce_fence(struct kunit *test)
 	struct bounce b = bounce_map(test, dmabuf, DMA_BIDIRECTIONAL);
 	struct bounce_fence *f = bounce_fence_add(test, dmabuf, b.slots);
 
-	schedule_delayed_work(&f->work, msecs_to_jiffies(50));
+	INIT_WORK(&f->work, bounce_fence_work);
 	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE), 0);
 	KUNIT_EXPECT_TRUE(test, dma_fence_is_signaled(&f->fence));
 	KUNIT_EXPECT_EQ(test, bytes_not(b.mem, SZ_64K, 9), 0);
 	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE), 0);
-	flush_delayed_work(&f->work);
+	flush_work(&f->work);
 	dma_fence_put(&f->fence);
 }
 

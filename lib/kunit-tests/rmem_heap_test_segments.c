@@ -278,15 +278,15 @@ KUNIT_ARRAY_PARAM(rmem_test_range_heaps, rmem_test_range_heaps, rmem_test_range_
 static int rmem_test_attach_ranges(struct kunit *test, struct dma_buf *dmabuf,
 				   struct device *dev, u64 end)
 {
-	struct bus_dma_region ranges[] = {
-		{ .dma_start = SZ_1G, .size = end },
-		{ .cpu_start = end, .dma_start = 4ULL * SZ_1G + end, .size = SZ_1G - end },
-		{ },
-	};
+	static struct bus_dma_region ranges[3];
 	struct rmem_test_import *import;
 	struct scatterlist *sg;
 	int i, ret;
 
+	ranges[0] = (struct bus_dma_region) { .dma_start = SZ_1G, .size = end };
+	ranges[1] = (struct bus_dma_region) {
+		.cpu_start = end, .dma_start = SZ_1G + SZ_16M + end, .size = SZ_2G,
+	};
 	dev->dma_range_map = ranges;
 	ret = rmem_test_attach_error(dmabuf, dev);
 	if (!ret) {
@@ -294,7 +294,7 @@ static int rmem_test_attach_ranges(struct kunit *test, struct dma_buf *dmabuf,
 
 		import = rmem_test_map(test, dmabuf, dev, DMA_BIDIRECTIONAL);
 		for_each_sgtable_dma_sg(import->sgt, sg, i) {
-			u64 offset = paddr < end ? SZ_1G : 4ULL * SZ_1G;
+			u64 offset = paddr < end ? SZ_1G : SZ_1G + SZ_16M;
 
 			KUNIT_EXPECT_EQ(test, sg_dma_address(sg), paddr + offset);
 			KUNIT_EXPECT_TRUE(test, paddr >= end || paddr + sg_dma_len(sg) <= end);
