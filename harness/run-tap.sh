@@ -39,6 +39,13 @@ spare@2b000000 disabled no
 modem@2c000000 carveout no
 END
 n=$((n + 1))
+if grep -qE "^system: mainline's heap passed ([1-9][0-9]*) of \1 checks" "$out"; then
+	echo "ok $n - mainline's system heap with devices that bounce"
+else
+	bad=$((bad + 1))
+	echo "not ok $n - mainline's system heap with devices that bounce"
+fi
+n=$((n + 1))
 if [ "$rc" = 0 ]; then
 	echo "ok $n - make run"
 else
