@@ -7,7 +7,7 @@ DEBUG ?=
 LLVM ?=
 variant := $(or $(VARIANT),$(if $(filter-out 0,$(DEBUG)),debug),$(if $(filter-out 0,$(LLVM)),clang))
 
-export KDIR DTB INITRD APPEND MEM TIMEOUT
+export KDIR DTB INITRD APPEND MEM TIMEOUT ONLY
 
 help:
 	@echo 'make tree                 assemble the kernel source in build/tree'
@@ -30,6 +30,8 @@ help:
 	@echo 'make bench                measure beside mainline, print each target'
 	@echo '      DOC=1                 and update README.md and Documentation'
 	@echo 'make coverage             which lines and branches the tests reach, in HTML'
+	@echo 'make mutants              which mistakes in the code the KUnit suites notice'
+	@echo '      ONLY="import-*"       with these names'
 	@echo 'make demo-framebuffer     heap buffers on the screen of an emulated board'
 	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
 	@echo 'make importers            vivid, virtio-gpu, udmabuf and edu on heap buffers'
@@ -61,6 +63,9 @@ bench:
 coverage:
 	@exec harness/coverage.sh
 
+mutants:
+	@exec harness/mutants.sh
+
 demo-framebuffer: tree
 	@harness/kernel.sh arm vexpress
 	@exec harness/demo-framebuffer.sh
@@ -82,6 +87,6 @@ clean:
 distclean:
 	rm -rf build
 
-.PHONY: help tree kernel boot run test test-all bench coverage demo-framebuffer \
+.PHONY: help tree kernel boot run test test-all bench coverage mutants demo-framebuffer \
 	demo-restricted importers clean distclean
 .DEFAULT_GOAL := help

@@ -141,6 +141,9 @@ heaps "hostile tree" system good@1b000000 memreserve@1f000000 entries@16000000 \
 	twin-a@19800000 ba+snk@18800000 u@18400000 \
 	a-very-long-name,that-no-cma-area-can-keep,since-64-characters-are-not-enough@1a000000
 
+says "hostile tree" '^rmem_heap: disabled@18000000: cannot export it: its status'
+says "hostile tree" '^rmem_heap: .*/nested@1ac00000: cannot export it: only the children of /reserved-memory are regions'
+
 # All lists count.
 boot "many lists" 1G "$run" "$dir/list.cpio" \
 	"rmem_heap.export=!dsp@24000000 $(printf 'rmem_heap.export=x %.0s' {1..15}) \

@@ -12,11 +12,15 @@ for console; do
 	[ -s "$console" ] || { echo "$console: there is no console"; exit 1; }
 done
 
-! grep -nE -A 12 \
+# grep refuses to read the file that it writes to, and a console may be where our output goes.
+rc=0
+found=$(grep -nE -A 12 \
 	-e 'WARNING:|BUG:|BUG at|KASAN|UBSAN|Oops|Kernel panic|general protection' \
 	-e 'INFO: (possible|task|rcu)|possible (circular|recursive)|suspicious RCU' \
 	-e 'DMA-API: .*(overlap|device driver|leak)|unreferenced object' \
 	-e 'dma-debug disabled|debugging out of memory|memleak disabled|leak detector disabled' \
 	-e 'turning off the locking|cma: .*alloc failed, req-size' \
 	-e 'kmemleak: [1-9][0-9]* new|cannot create duplicate filename|sleeping function' \
-	"$@"
+	"$@") || rc=$?
+[ -z "$found" ] || echo "$found"
+[ $rc = 1 ]

@@ -161,7 +161,7 @@ kunit_boot() {
 	# An interrupted kunit.py stops its kernel.
 	setpriv --pdeathsig INT "$tree/tools/testing/kunit/kunit.py" exec \
 		--build_dir="$build/${KERNEL:-um${variant:+-$variant}}" \
-		--raw_output=all --timeout=600 ${dtb:+--kernel_args "dtb=$dtb"} "${args[@]}" "$filter"
+		--raw_output=all --timeout="${KUNIT_TIMEOUT:-600}" ${dtb:+--kernel_args "dtb=$dtb"} "${args[@]}" "$filter"
 }
 
 # On the debug kernel the suites are run from userspace: failures can be injected there,

@@ -69,6 +69,7 @@ if [ "$all" = all ]; then
 	kernel VARIANT=plain
 	suite "the tool without our code" tool plain
 	suite "make coverage" setpriv --pdeathsig TERM make coverage
+	suite "mistakes that KUnit must notice" harness/mutants.sh few
 
 	for target in um arm64; do
 		kernel TARGET=$target LLVM=1

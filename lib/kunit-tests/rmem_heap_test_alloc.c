@@ -106,6 +106,7 @@ static void rmem_test_sizes(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		dmabuf = rmem_test_alloc(test, heap, sizes[i]);
 		KUNIT_EXPECT_EQ(test, dmabuf->size, PAGE_ALIGN(sizes[i]));
+		KUNIT_EXPECT_STREQ(test, dmabuf->exp_name, heap->region->name);
 		rmem_test_claim_buf(test, heap, pages, dmabuf);
 		rmem_test_unclaim_buf(heap, pages, dmabuf);
 		rmem_test_put(test, dmabuf);
@@ -313,6 +314,11 @@ static void rmem_test_stats(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
 	if (heap->ops->stats)
 		KUNIT_EXPECT_EQ(test, stats.largest_free, heap->region->rmem->size);
+
+	/* Less use does not lower the peak. */
+	rmem_test_put(test, rmem_test_alloc(test, heap, PAGE_SIZE));
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.peak, heap->region->rmem->size);
 }
 
 /* Many steps of a fixed seed, the map of who has what checked after each */
@@ -604,6 +610,8 @@ static void rmem_test_carveout(struct kunit *test)
 	struct rmem_test_held *held;
 
 	KUNIT_ASSERT_PTR_EQ(test, found, heap);
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev,
+						   "consumer:platform:carveout-user"));
 	held = rmem_test_fill(test, heap);
 	KUNIT_EXPECT_EQ(test, held->bytes, heap->region->rmem->size);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(found, 1, O_RDWR)), -ENOMEM);
@@ -656,12 +664,28 @@ static void rmem_test_serialised(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&rmem_test_most), 1);
 }
 
+/* Only a region that an allocator took can be assigned, and only to a device */
+static void rmem_test_assign_nothing(struct kunit *test)
+{
+	static const struct reserved_mem_ops no_init = { };
+	struct device *dev = rmem_test_device(test, "/free");
+	struct reserved_mem rmem = { .name = "none" };
+
+	KUNIT_EXPECT_EQ(test, of_reserved_mem_device_init_with_mem(dev, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, of_reserved_mem_device_init_with_mem(dev, &rmem), -EINVAL);
+	rmem.ops = &no_init;
+	KUNIT_EXPECT_EQ(test, of_reserved_mem_device_init_with_mem(dev, &rmem), -EINVAL);
+	rmem.ops = &rmem_test_slow_ops;
+	KUNIT_EXPECT_EQ(test, of_reserved_mem_device_init_with_mem(NULL, &rmem), -EINVAL);
+}
+
 static struct kunit_case rmem_heap_consistency_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_heap_first, rmem_test_pairs_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_device_first, rmem_test_pairs_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_interleaved, rmem_test_pairs_gen_params),
 	KUNIT_CASE(rmem_test_carveout),
 	KUNIT_CASE(rmem_test_serialised),
+	KUNIT_CASE(rmem_test_assign_nothing),
 	{ }
 };
 

@@ -5,10 +5,12 @@
  */
 
 #include <kunit/static_stub.h>
+#include <linux/bitmap.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/iosys-map.h>
 #include <linux/kthread.h>
+#include <linux/mutex.h>
 #include <linux/prandom.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -189,6 +191,12 @@ static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *
 	return 0;
 }
 
+static int rmem_test_clear_nothing(struct rmem_heap *heap, const struct phys_vec *piece,
+				   bool killable)
+{
+	return 0;
+}
+
 /* Memory that cannot be cleared is lost, and not accessed; the memory beside it is used */
 static void rmem_test_scrub_fails(struct kunit *test)
 {
@@ -240,6 +248,7 @@ KUNIT_ARRAY_PARAM(rmem_test_by_worker, rmem_test_by_worker, rmem_test_by_worker_
  * struct rmem_test_waiter - a task that allocates while the worker clears a piece
  * @heap: the heap
  * @len: bytes that the task asks for
+ * @first: what the task frees before, or NULL
  * @thread: the task
  * @runs: completed when the task runs
  * @started: the task has been started
@@ -250,6 +259,7 @@ KUNIT_ARRAY_PARAM(rmem_test_by_worker, rmem_test_by_worker, rmem_test_by_worker_
 struct rmem_test_waiter {
 	struct rmem_heap *heap;
 	size_t len;
+	struct rmem_buffer *first;
 	struct task_struct *thread;
 	struct completion runs;
 	bool started;
@@ -266,6 +276,8 @@ static int rmem_test_wait_thread(void *data)
 	struct rmem_buffer *buf;
 
 	complete(&w->runs);
+	if (w->first)
+		rmem_heap_buffer_free(w->first);
 	buf = rmem_test_pool_try(w->heap, w->len);
 	w->paddr = buf ? buf->extent.paddr : 0;
 	WRITE_ONCE(w->done, true);
@@ -302,16 +314,19 @@ static int rmem_test_clear_slowly(struct rmem_heap *heap, const struct phys_vec 
  * @name: description
  * @len: bytes asked for
  * @waits: the allocation has to wait for the piece
+ * @dirty: the first half of the region is freed just before, and dirty
  */
 struct rmem_test_wait {
 	const char *name;
 	size_t len;
 	bool waits;
+	bool dirty;
 };
 
 static const struct rmem_test_wait rmem_test_waits[] = {
 	{ "all of the region has the piece in it", SZ_4M, true },
 	{ "memory that is clear is not waited for", SZ_2M, false },
+	{ "memory that is dirty and not in the piece is not waited for", SZ_2M, false, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(rmem_test_waits, rmem_test_waits, name);
@@ -324,7 +339,9 @@ static void rmem_test_wait(struct kunit *test)
 	struct rmem_test_waiter w = { .heap = heap, .len = wait->len };
 	struct rmem_buffer *buf;
 
-	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
+	if (wait->dirty)
+		w.first = rmem_test_pool_alloc(test, heap, SZ_2M);
+	buf = rmem_test_pool_alloc(test, heap, wait->dirty ? SZ_2M : SZ_4M);
 	rmem_test_scrub_stop(test, heap);
 	rmem_heap_buffer_free(buf);
 
@@ -569,6 +586,7 @@ static const struct rmem_test_choice rmem_test_choices[] = {
 	{ "aligned and dirty before clear and not aligned", "u..uddu.uuuuuuuu", SZ_512K, 16 },
 	{ "clear before dirty if none is aligned", "udduu..uuuuuuuuu", SZ_512K, 20 },
 	{ "dirty and not aligned before none", "udduuuuuuuuuuuuu", SZ_512K, 4 },
+	{ "the first of two that are dirty and not aligned", "udduudduuuuuuuuu", SZ_512K, 4 },
 	{ "clear and dirty in one place", "u.dud.uu.uuuuuuu", SZ_512K, 16 },
 	{ "an aligned place inside a free block", "u...dd.uuuuuuuuu", SZ_512K, 8 },
 	{ "dirty and warm as well as clear", "duuuu.uuuuuuuuuu", SZ_256K, 0, true },
@@ -688,6 +706,153 @@ static void rmem_test_clears_dirty_only(struct kunit *test)
 	heap->ops->exit(heap);
 }
 
+/* A page that cannot be cleared does not fail an allocation for which there is another place */
+static void rmem_test_bad_avoided(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
+	phys_addr_t base = heap->region->rmem->base;
+	struct rmem_buffer *buf;
+
+	/* The worker has cleared nothing yet: all of the region is dirty. */
+	rmem_test_scrub_stop(test, heap);
+	bitmap_fill(heap->carveout->dirty, heap->carveout->nr_pages);
+	/* In the middle: what is before it and behind it is given back. */
+	rmem_test_bad_piece = base + SZ_256K;
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_fails);
+	buf = rmem_test_pool_try(heap, SZ_1M);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	KUNIT_EXPECT_NOT_NULL(test, buf);
+	if (buf) {
+		KUNIT_EXPECT_GE(test, buf->extent.paddr, base + SZ_512K);
+		rmem_heap_buffer_free(buf);
+	}
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, SZ_256K);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M - SZ_256K);
+	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	heap->ops->exit(heap);
+}
+
+/* Another task takes a page of the piece while the worker finds that it cannot be cleared. */
+static int rmem_test_clear_taken(struct rmem_heap *heap, const struct phys_vec *piece,
+				 bool killable)
+{
+	if (piece->paddr != rmem_test_bad_piece)
+		return rmem_heap_clear(piece, NULL, killable);
+	bitmap_set(heap->carveout->used, 0, 1);
+	heap->carveout->nr_used++;
+	return -EHWPOISON;
+}
+
+/* Of a piece that the worker cannot clear, what an allocation has taken is not lost */
+static void rmem_test_taken_is_not_lost(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
+	struct rmem_carveout *c = heap->carveout;
+
+	rmem_test_scrub_stop(test, heap);
+	bitmap_fill(c->dirty, c->nr_pages);
+	rmem_test_bad_piece = heap->region->rmem->base;
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_taken);
+	c->scrub.func(&c->scrub);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, SZ_256K - PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M - SZ_256K);
+	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	heap->ops->exit(heap);
+}
+
+/* Dirty memory that a killed task gave back is cleared by the worker, though nothing is freed */
+static void rmem_test_killed_is_cleared(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
+	struct rmem_carveout *c = heap->carveout;
+
+	flush_work(&c->scrub);
+	bitmap_fill(c->dirty, c->nr_pages);
+	rmem_test_set_killed(true);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_buffer_alloc(heap, SZ_1M)), -EINTR);
+	rmem_test_set_killed(false);
+	flush_work(&c->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).used, 0);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M);
+	heap->ops->exit(heap);
+}
+
+/**
+ * struct rmem_test_search - a task that looks for a place
+ * @carveout: where it looks
+ * @held: it has its turn
+ * @found: its turn may end
+ */
+struct rmem_test_search {
+	struct rmem_carveout *carveout;
+	struct completion held;
+	struct completion found;
+};
+
+static int rmem_test_search_thread(void *data)
+{
+	struct rmem_test_search *s = data;
+
+	mutex_lock(&s->carveout->search);
+	complete(&s->held);
+	wait_for_completion(&s->found);
+	mutex_unlock(&s->carveout->search);
+	return 0;
+}
+
+/* A task that is killed while it waits for its turn to look for a place gets nothing */
+static void rmem_test_killed_in_turn(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "device-only@17000000");
+	struct rmem_test_search s = { .carveout = heap->carveout };
+	struct task_struct *thread;
+	struct rmem_buffer *buf;
+
+	init_completion(&s.held);
+	init_completion(&s.found);
+	thread = kthread_create(rmem_test_search_thread, &s, "rmem_test");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	get_task_struct(thread);
+	wake_up_process(thread);
+	wait_for_completion(&s.held);
+	rmem_test_set_killed(true);
+	buf = rmem_heap_buffer_alloc(heap, SZ_64K);
+	rmem_test_set_killed(false);
+	complete(&s.found);
+	KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(buf), -EINTR);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size);
+	if (!IS_ERR(buf))
+		rmem_heap_buffer_free(buf);
+}
+
+/* Up to 16 MiB, memory that was freed a moment ago is as good as memory that is clear */
+static void rmem_test_warm_limit(struct kunit *test)
+{
+	static const struct {
+		size_t len;
+		size_t offset;
+	} want[] = { { SZ_16M, 0 }, { SZ_16M + PAGE_SIZE, SZ_32M } };
+	struct rmem_heap *heap = rmem_test_unreal(test, SZ_1G, SZ_64M);
+	struct rmem_carveout *c = heap->carveout;
+	struct rmem_buffer *buf;
+	unsigned int i;
+
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_nothing);
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		bitmap_set(c->dirty, 0, SZ_32M >> PAGE_SHIFT);
+		bitmap_clear(c->dirty, SZ_32M >> PAGE_SHIFT, SZ_32M >> PAGE_SHIFT);
+		c->freed = true;
+		buf = rmem_test_pool_alloc(test, heap, want[i].len);
+		KUNIT_EXPECT_EQ(test, buf->extent.paddr - SZ_1G, want[i].offset);
+		rmem_heap_buffer_free(buf);
+	}
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	heap->ops->exit(heap);
+}
+
 static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_free_is_cleared),
 	KUNIT_CASE(rmem_test_dirty_is_free),
@@ -704,6 +869,11 @@ static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_back_to_back),
 	KUNIT_CASE(rmem_test_after_pause),
 	KUNIT_CASE(rmem_test_clears_dirty_only),
+	KUNIT_CASE(rmem_test_bad_avoided),
+	KUNIT_CASE(rmem_test_taken_is_not_lost),
+	KUNIT_CASE(rmem_test_killed_is_cleared),
+	KUNIT_CASE(rmem_test_killed_in_turn),
+	KUNIT_CASE(rmem_test_warm_limit),
 	{ }
 };
 

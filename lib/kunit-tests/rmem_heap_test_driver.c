@@ -13,6 +13,7 @@
 #include <linux/init.h>
 #include <linux/kernfs.h>
 #include <linux/kthread.h>
+#include <linux/limits.h>
 #include <linux/net.h>
 #include <linux/netlink.h>
 #include <linux/of.h>
@@ -308,6 +309,25 @@ static void driver_node_references(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kref_read(region), region_refs);
 }
 
+/* A region whose name sysfs cannot have, or has already, is left out: that is no error. */
+static void driver_no_folder(struct kunit *test)
+{
+	char *name = kunit_kzalloc(test, NAME_MAX + 2, GFP_KERNEL);
+	const char * const names[] = { name, "", "late@1f400000" };
+	struct rmem_region region = {
+		.of_node = rmem_test_region(test, "late@1f400000")->of_node,
+	};
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, name);
+	memset(name, 'x', NAME_MAX + 1);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		region.name = names[i];
+		KUNIT_EXPECT_EQ(test, rmem_heap_add_device(&region), 0);
+		KUNIT_EXPECT_NULL(test, region.dev);
+	}
+}
+
 static struct kunit_case rmem_heap_driver_cases[] = {
 	KUNIT_CASE(driver_too_early),
 #ifdef CONFIG_NET
@@ -318,6 +338,7 @@ static struct kunit_case rmem_heap_driver_cases[] = {
 	KUNIT_CASE(driver_without_driver),
 	KUNIT_CASE(driver_without_link),
 	KUNIT_CASE(driver_node_references),
+	KUNIT_CASE(driver_no_folder),
 	{}
 };
 

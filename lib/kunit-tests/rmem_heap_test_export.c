@@ -4,6 +4,7 @@
  * again. On the regions and devices of rmem_heap_test.dts.
  */
 
+#include <kunit/device.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/file.h>
@@ -181,6 +182,23 @@ static void rmem_test_core_links(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(heap->region->dev, to));
 }
 
+/* A device that uses two regions is linked to both, and a link goes with its own region */
+static void rmem_test_two_links(struct kunit *test)
+{
+	struct rmem_region *first = rmem_test_region(test, "carveout@15000000");
+	struct rmem_region *second = rmem_test_region(test, "plain@16000000");
+	struct device *dev = rmem_test_device(test, "/carveout-user");
+	const char *to = "consumer:platform:carveout-user";
+
+	rmem_heap_link_device(first, dev);
+	rmem_heap_link_device(second, dev);
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(first->dev, to));
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(second->dev, to));
+	rmem_heap_unlink_device(second, dev);
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(first->dev, to));
+	KUNIT_EXPECT_FALSE(test, rmem_test_has_link(second->dev, to));
+}
+
 /* A device that cannot use the region does not get it, and the next one does */
 static void rmem_test_export_narrow(struct kunit *test)
 {
@@ -230,6 +248,23 @@ static void rmem_test_export_refused(struct kunit *test)
 								    RMEM_HEAP_WC)), -EINVAL);
 	dev = rmem_test_device(test, "/free");
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -ENODEV);
+}
+
+/* An area that cma_heap serves cannot be exported, nor a region that is disabled or refused */
+static void rmem_test_export_unusable(struct kunit *test)
+{
+	struct device *dev = kunit_device_register(test, "rmem-heap-test");
+	struct device_node *np = of_find_node_by_path("/unusable-user");
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
+	device_set_node(dev, of_fwnode_handle(np));
+	if (IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
+		KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -EBUSY);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 1, 0)), -ENXIO);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 2, 0)), -ENXIO);
+	device_set_node(dev, NULL);
+	of_node_put(np);
 }
 
 /* A heap that was also requested at boot outlives its driver */
@@ -352,8 +387,10 @@ static struct kunit_case rmem_heap_export_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_export_info, rmem_test_samples_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_export_links, rmem_test_samples_gen_params),
 	KUNIT_CASE(rmem_test_core_links),
+	KUNIT_CASE(rmem_test_two_links),
 	KUNIT_CASE_PARAM(rmem_test_export_narrow, rmem_test_samples_gen_params),
 	KUNIT_CASE(rmem_test_export_refused),
+	KUNIT_CASE(rmem_test_export_unusable),
 	KUNIT_CASE(rmem_test_export_shared),
 	KUNIT_CASE(rmem_test_export_keep),
 	KUNIT_CASE_PARAM(rmem_test_available, rmem_test_samples_gen_params),

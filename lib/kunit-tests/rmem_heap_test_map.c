@@ -272,27 +272,70 @@ static void rmem_test_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_attach_error(dmabuf, dev), -EBUSY);
 }
 
+/* A device must reach the last byte of a buffer, and of the region that it is asked about */
+static void rmem_test_reach_in_part(struct kunit *test)
+{
+	static const char * const heaps[] = {
+		"cma@10000000", "coherent@11000000", "restricted@12000000",
+		"carveout@15000000", "device-only@17000000",
+	};
+	struct device *dev = rmem_test_device(test, "/free");
+	u64 limit = dev->bus_dma_limit;
+	unsigned int h, i;
+
+	for (h = 0; h < ARRAY_SIZE(heaps); h++) {
+		struct rmem_heap *heap = rmem_test_heap(test, heaps[h]);
+		struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+		const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
+		u64 end = 0, last = heap->region->rmem->base + heap->region->rmem->size - 1;
+		int part[2], all[2];
+
+		for (i = 0; i < buf->nr; i++)
+			end = max_t(u64, end, buf->extents[i].paddr + buf->extents[i].len);
+		dev->bus_dma_limit = end - PAGE_SIZE - 1;
+		part[0] = rmem_test_attach_error(dmabuf, dev);
+		dev->bus_dma_limit = end - 1;
+		all[0] = rmem_test_attach_error(dmabuf, dev);
+		dev->bus_dma_limit = last - PAGE_SIZE;
+		part[1] = rmem_heap_check_device(heap, dev);
+		dev->bus_dma_limit = last;
+		all[1] = rmem_heap_check_device(heap, dev);
+		dev->bus_dma_limit = limit;
+
+		for (i = 0; i < 2; i++) {
+			KUNIT_EXPECT_EQ_MSG(test, part[i], -EBUSY, "%s", heaps[h]);
+			KUNIT_EXPECT_EQ_MSG(test, all[i], 0, "%s", heaps[h]);
+		}
+	}
+}
+
 /* A device without a DMA mask cannot import, nor one that takes no page at a time */
 static void rmem_test_no_mask(struct kunit *test)
 {
-	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
-						 SZ_64K);
+	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_64K);
 	struct device *dev = rmem_test_device(test, "/free");
 	u64 *mask = dev->dma_mask, none = 0;
-	int ret;
+	int ret, check;
 
 	dev->dma_mask = NULL;
 	ret = rmem_test_attach_error(dmabuf, dev);
+	check = rmem_heap_check_device(heap, dev);
 	dev->dma_mask = &none;
 	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+	KUNIT_EXPECT_EQ(test, check, -EINVAL);
 	ret = rmem_test_attach_error(dmabuf, dev);
+	check = rmem_heap_check_device(heap, dev);
 	dev->dma_mask = mask;
 	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+	KUNIT_EXPECT_EQ(test, check, -EINVAL);
 
 	dma_set_max_seg_size(dev, PAGE_SIZE / 2);
 	ret = rmem_test_attach_error(dmabuf, dev);
+	check = rmem_heap_check_device(heap, dev);
 	dma_set_max_seg_size(dev, 0);
 	KUNIT_EXPECT_EQ(test, ret, -EINVAL);
+	KUNIT_EXPECT_EQ(test, check, -EINVAL);
 }
 
 #ifdef CONFIG_DMA_RESTRICTED_POOL
@@ -363,28 +406,41 @@ static void rmem_test_small_segments(struct kunit *test)
 	dma_set_max_seg_size(dev, size);
 }
 
-/* No segment crosses an address that the importer cannot count past */
+/* No segment crosses an address that the importer cannot count past, wherever it begins */
 static void rmem_test_boundary(struct kunit *test)
 {
+	static const struct {
+		const char *heap;
+		unsigned int max;
+	} cases[] = {
+		{ "plain@16000000", UINT_MAX },
+		{ "plain@16000000", 3 * PAGE_SIZE },
+		{ "coherent@11000000", 3 * PAGE_SIZE },
+	};
 	struct device *dev = rmem_test_device(test, "/free");
-	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "plain@16000000"),
-						 SZ_1M);
 	struct rmem_test_import *import;
 	struct scatterlist *sg;
+	struct dma_buf *dmabuf;
+	unsigned int c;
 	int i;
 
-	dma_set_max_seg_size(dev, UINT_MAX);
-	dma_set_seg_boundary(dev, SZ_64K - 1);
-	import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
-	for_each_sgtable_dma_sg(import->sgt, sg, i) {
-		u64 first = sg_dma_address(sg), last = first + sg_dma_len(sg) - 1;
+	for (c = 0; c < ARRAY_SIZE(cases); c++) {
+		dmabuf = rmem_test_alloc(test, rmem_test_heap(test, cases[c].heap), SZ_1M);
+		dma_set_max_seg_size(dev, cases[c].max);
+		dma_set_seg_boundary(dev, SZ_64K - 1);
+		import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
+		for_each_sgtable_dma_sg(import->sgt, sg, i) {
+			u64 first = sg_dma_address(sg), last = first + sg_dma_len(sg) - 1;
 
-		KUNIT_EXPECT_EQ(test, first / SZ_64K, last / SZ_64K);
+			KUNIT_EXPECT_GT(test, sg_dma_len(sg), 0);
+			KUNIT_EXPECT_EQ(test, first / SZ_64K, last / SZ_64K);
+		}
+		rmem_test_is_direct(test, import);
+		rmem_test_unmap(test, import);
+		dma_set_seg_boundary(dev, 0);
+		dma_set_max_seg_size(dev, 0);
+		rmem_test_put(test, dmabuf);
 	}
-	rmem_test_is_direct(test, import);
-	rmem_test_unmap(test, import);
-	dma_set_seg_boundary(dev, 0);
-	dma_set_max_seg_size(dev, 0);
 }
 
 /* Chunks that touch are one segment for an importer that takes it */
@@ -395,7 +451,8 @@ static void rmem_test_merged(struct kunit *test)
 						 SZ_1M);
 	const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
 	struct rmem_test_import *import;
-	unsigned int i, pieces = 1;
+	unsigned int i, pieces = 1, marked = 0;
+	struct scatterlist *sg;
 
 	for (i = 1; i < buf->nr; i++)
 		pieces += buf->extents[i].paddr !=
@@ -405,6 +462,10 @@ static void rmem_test_merged(struct kunit *test)
 	dma_set_max_seg_size(dev, UINT_MAX);
 	import = rmem_test_map(test, dmabuf, dev, DMA_TO_DEVICE);
 	KUNIT_EXPECT_EQ(test, import->sgt->nents, pieces);
+	/* The end mark is behind the last segment, not behind the entries that are left. */
+	for (sg = import->sgt->sgl; sg; sg = sg_next(sg))
+		marked++;
+	KUNIT_EXPECT_EQ(test, marked, pieces);
 	rmem_test_is_direct(test, import);
 	rmem_test_unmap(test, import);
 	dma_set_max_seg_size(dev, 0);
@@ -628,6 +689,22 @@ static void rmem_test_sync_exact(struct kunit *test)
 	rmem_test_syncs_watch(NULL);
 }
 
+/* Each of the devices that write is synced */
+static void rmem_test_sync_writers(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "cma@10000000");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_64K);
+	struct device *dev = rmem_test_device(test, "/free-noncoherent");
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		rmem_test_map(test, dmabuf, dev, i == 1 ? DMA_TO_DEVICE : DMA_FROM_DEVICE);
+	rmem_test_syncs_watch(heap);
+	dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE);
+	rmem_test_expect_syncs(test, 0, 2 * SZ_64K);
+	rmem_test_syncs_watch(NULL);
+}
+
 /* Memory outside the linear map, and coherent devices, see no cache maintenance at all */
 static const struct rmem_test_case rmem_test_no_sync_cases[] = {
 	{ "coherent@11000000", "/free-noncoherent" },
@@ -781,6 +858,7 @@ static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_direct, rmem_test_direct_cases_gen_params),
 	KUNIT_CASE(rmem_test_device_only),
 	KUNIT_CASE_PARAM(rmem_test_refused, rmem_test_refused_cases_gen_params),
+	KUNIT_CASE(rmem_test_reach_in_part),
 	KUNIT_CASE(rmem_test_no_mask),
 #ifdef CONFIG_DMA_RESTRICTED_POOL
 	KUNIT_CASE_PARAM(rmem_test_bounced, rmem_test_bounced_cases_gen_params),
@@ -796,6 +874,7 @@ static struct kunit_case rmem_heap_import_cases[] = {
 #ifdef CONFIG_UML
 	KUNIT_CASE_PARAM(rmem_test_sync, rmem_test_sync_cases_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_sync_exact, rmem_test_sync_cases_gen_params),
+	KUNIT_CASE(rmem_test_sync_writers),
 	KUNIT_CASE_PARAM(rmem_test_no_sync, rmem_test_no_sync_cases_gen_params),
 #endif
 	KUNIT_CASE(rmem_test_map_error),
@@ -1222,6 +1301,33 @@ static void rmem_test_mmap_debugger_wc(struct kunit *test)
 	made.heap.ops->exit(&made.heap);
 }
 
+/*
+ * Nobody pins the pages of a mapping, makes it larger, or finds it in a core dump; and nothing is
+ * behind its end
+ */
+static void rmem_test_mmap_flags(struct kunit *test)
+{
+	const unsigned long want = VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP;
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_cpu_heap(test), SZ_1M);
+	unsigned int behind = 0;
+	unsigned long addr;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	/* An address with room for all of the buffer */
+	addr = rmem_test_mmap(dmabuf, SZ_1M, MAP_SHARED, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_1M), 0);
+	KUNIT_ASSERT_EQ(test, addr, vm_mmap(dmabuf->file, addr, SZ_256K, PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_FIXED, 0));
+	mmap_write_lock(current->mm);
+	KUNIT_EXPECT_EQ(test, find_vma(current->mm, addr)->vm_flags & want, want);
+	apply_to_existing_page_range(current->mm, addr + SZ_256K, SZ_1M - SZ_256K,
+				     rmem_test_count_pte, &behind);
+	mmap_write_unlock(current->mm);
+	KUNIT_EXPECT_EQ(test, behind, 0);
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_256K), 0);
+}
+
 /* A mapping keeps the buffer alive after its last reference by name is gone */
 static void rmem_test_mmap_life(struct kunit *test)
 {
@@ -1258,6 +1364,7 @@ static struct kunit_case rmem_heap_cpu_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_mmap_importer, rmem_test_cpu_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_mmap_debugger, rmem_test_cpu_heaps_gen_params),
 	KUNIT_CASE(rmem_test_mmap_debugger_wc),
+	KUNIT_CASE_PARAM(rmem_test_mmap_flags, rmem_test_cpu_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_mmap_life, rmem_test_cpu_heaps_gen_params),
 	{ }
 };

@@ -107,6 +107,47 @@ static void rmem_test_longest_bounced(struct kunit *test)
 	dma_set_max_seg_size(dev, max);
 }
 
+/* What the device writes to the last page is seen by an access of the CPU */
+static void rmem_test_bounced_data(struct kunit *test, struct rmem_test_import *import)
+{
+	struct rmem_buffer *buf = rmem_test_buf(import->dmabuf);
+	struct scatterlist *last = sg_last(import->sgt->sgl, import->sgt->nents);
+	u8 *device = rmem_test_mem(dma_to_phys(import->attach->dev, sg_dma_address(last)));
+	u8 *memory = rmem_test_mem(buf->extent.paddr + buf->len - sg_dma_len(last));
+
+	KUNIT_EXPECT_PTR_NE(test, device, memory);
+	*device = 0x5a;
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(import->dmabuf, DMA_FROM_DEVICE), 0);
+	KUNIT_EXPECT_EQ(test, *memory, 0x5a);
+	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(import->dmabuf, DMA_FROM_DEVICE), 0);
+}
+
+/* The end of a buffer that bounces is synced, though its start does not bounce */
+static void rmem_test_bounced_in_part(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "carveout@15000000"),
+						 SZ_1M);
+	phys_addr_t base = rmem_test_buf(dmabuf)->extent.paddr;
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
+	u64 limit = dev->bus_dma_limit;
+	struct rmem_test_import *import;
+
+	KUNIT_ASSERT_LT(test, mem->defpool.end, base);
+	import = rmem_test_attach(test, dmabuf, dev);
+	import->dir = DMA_BIDIRECTIONAL;
+	mem->force_bounce = false;
+	dev->bus_dma_limit = base + SZ_512K - 1;
+	import->sgt = dma_buf_map_attachment_unlocked(import->attach, import->dir);
+	dev->bus_dma_limit = limit;
+	mem->force_bounce = true;
+	KUNIT_ASSERT_FALSE(test, IS_ERR(import->sgt));
+
+	KUNIT_EXPECT_EQ(test, dma_to_phys(dev, sg_dma_address(import->sgt->sgl)), base);
+	rmem_test_bounced_data(test, import);
+	dma_buf_unmap_attachment_unlocked(import->attach, import->sgt, import->dir);
+}
+
 /* A device that reaches only a part of its bounce pool is refused: its slots may lie beyond */
 static void rmem_test_pool_in_part(struct kunit *test)
 {
@@ -217,11 +258,18 @@ static void rmem_test_heap_desc(const char * const *name, char *desc)
 
 KUNIT_ARRAY_PARAM(rmem_test_cpu_heaps, rmem_test_cpu_heaps, rmem_test_heap_desc);
 
+static int rmem_test_count_writable(pte_t *ptep, unsigned long addr, void *data)
+{
+	*(unsigned int *)data += pte_write(ptep_get(ptep));
+	return 0;
+}
+
 /* A buffer that was allocated O_RDONLY can be mapped for reading, and never for writing */
 static void rmem_test_read_only(struct kunit *test)
 {
 	const char *name = *(const char * const *)test->param_value;
 	struct rmem_heap *heap = rmem_test_heap(test, name);
+	unsigned int writable = 0;
 	struct vm_area_struct *vma;
 	struct dma_buf *dmabuf;
 	unsigned long addr;
@@ -240,7 +288,10 @@ static void rmem_test_read_only(struct kunit *test)
 	mmap_read_lock(current->mm);
 	vma = find_vma(current->mm, addr);
 	KUNIT_EXPECT_FALSE(test, vma->vm_flags & (VM_WRITE | VM_MAYWRITE));
+	apply_to_existing_page_range(current->mm, addr, SZ_64K, rmem_test_count_writable,
+				     &writable);
 	mmap_read_unlock(current->mm);
+	KUNIT_EXPECT_EQ(test, writable, 0);
 	KUNIT_EXPECT_EQ(test, vm_munmap(addr, SZ_64K), 0);
 }
 
@@ -366,6 +417,7 @@ static struct kunit_case rmem_heap_segments_cases[] = {
 #ifdef CONFIG_DMA_RESTRICTED_POOL
 	KUNIT_CASE_PARAM(rmem_test_apart, rmem_test_apart_devs_gen_params),
 	KUNIT_CASE(rmem_test_longest_bounced),
+	KUNIT_CASE(rmem_test_bounced_in_part),
 	KUNIT_CASE(rmem_test_pool_in_part),
 #endif
 	KUNIT_CASE(rmem_test_many_importers),

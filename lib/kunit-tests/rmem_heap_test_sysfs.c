@@ -83,7 +83,10 @@ static void sysfs_region(struct kunit *test)
 {
 	const struct rmem_region *region = test->param_value;
 	const char *kind = "", *exported_by = "", *reason = "-";
+	char *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	umode_t mode;
 
+	KUNIT_ASSERT_NOT_NULL(test, buf);
 	rmem_test_needs_pool(test, region->of_node);
 	if (sysfs_has_no_folder(region))
 		return;
@@ -98,9 +101,13 @@ static void sysfs_region(struct kunit *test)
 	else
 		KUNIT_EXPECT_NOT_NULL(test, strstr(sysfs_text(test, "reason"), reason));
 
+	KUNIT_EXPECT_TRUE(test, rmem_test_has_link(region->dev, "of_node"));
 	KUNIT_EXPECT_EQ(test, sysfs_number(test, "size"), region->rmem ? region->rmem->size : 0);
 	if (region->rmem)
 		KUNIT_EXPECT_EQ(test, sysfs_number(test, "base"), region->rmem->base);
+	else
+		KUNIT_EXPECT_EQ(test, rmem_test_read(&region->dev->kobj, "base", buf, &mode),
+				-ENODATA);
 }
 
 /* A region without a heap has no files about a heap; three files are for carveouts only. */
