@@ -169,5 +169,23 @@ boot "a default area of two kinds" 512M "$dir/two-pools.dts" "$dir/list.cpio" ""
 heaps "a default area of two kinds" system
 says "a default area of two kinds" '^rmem_heap: two-pools@10000000: refused, .*two kinds of pool'
 
+# A pool of more than kmalloc has slots for
+cat >"$dir/large-pool.dts" <<-'END'
+	/dts-v1/;
+	/ {
+		#address-cells = <2>; #size-cells = <2>; compatible = "linux,um";
+		reserved-memory {
+			#address-cells = <2>; #size-cells = <2>; ranges;
+			large@10000000 {
+				compatible = "restricted-dma-pool";
+				export;
+				reg = <0 0x10000000 0 0x20000000>;
+			};
+		};
+	};
+END
+boot "a restricted pool of 512 MiB" 1G "$dir/large-pool.dts" "$dir/list.cpio" ""
+heaps "a restricted pool of 512 MiB" system large@10000000
+
 echo "1..$n"
 exit $((bad != 0))
