@@ -308,6 +308,7 @@ void rmem_heap_carveout_show(const struct rmem_heap *heap, struct seq_file *m);
 extern const struct rmem_pool_ops rmem_heap_cma_ops;
 extern const struct rmem_pool_ops rmem_heap_coherent_ops;
 extern const struct rmem_pool_ops rmem_heap_restricted_ops;
+int rmem_heap_restricted_grow(struct rmem_buffer *buf);
 bool rmem_heap_is_decrypted(const struct rmem_heap *heap);
 int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
 
