@@ -178,7 +178,9 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_free;
 	}
 	/* A device shows which pool the users of the region get. */
-	ret = region->dev ? heap_assign(heap) : -ENOMEM;
+	if (!region->dev)
+		rmem_set_reason(region, "it has no device in sysfs, see above");
+	ret = region->dev ? heap_assign(heap) : -ENXIO;
 	if (ret)
 		goto err_free;
 
@@ -301,6 +303,16 @@ static struct rmem_region *heap_find_region(struct device *dev, unsigned int ind
 	return ERR_PTR(-ENODEV);
 }
 
+/* Whether a driver may export a region that has no heap yet */
+static bool heap_is_possible(const struct rmem_region *region)
+{
+	/* cma_heap has registered heaps of these names already. */
+	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
+		return false;
+	return rmem_heap_pool_ops(region->mode) && !region->blocked &&
+	       (region->status == RMEM_AVAILABLE || region->status == RMEM_OWNED);
+}
+
 /* Counts one more export of a region, and makes the heap for the first one */
 static int heap_activate(struct rmem_region *region, struct device *dev, unsigned int flags)
 {
@@ -373,10 +385,10 @@ static void heap_deactivate(void *data)
  * unbound.
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
  * has no such entry, -EPERM if rmem_heap.export=!name blocks the region, -ENXIO if the kernel
- * refused the region, -EINVAL for flags that the region cannot have, -EBUSY if the heap exists
- * with other flags or belongs to cma_heap or if there is no minor left for it, -EXDEV if devices
- * get another pool than the node says, -EOPNOTSUPP if the kernel is built without the
- * allocator, -ENOMEM.
+ * refused the region or sysfs does not show it, -EINVAL for flags that the region cannot have,
+ * -EBUSY if the heap exists with other flags or belongs to cma_heap or if there is no minor left
+ * for it, -EXDEV if devices get another pool than the node says, -EOPNOTSUPP if the kernel is
+ * built without the allocator, -ENOMEM.
  */
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags)
@@ -407,12 +419,12 @@ EXPORT_SYMBOL_GPL(devm_rmem_heap_export);
  * @dev: the device, with a memory-region property
  * @index: index of the region in memory-region
  *
- * Heaps are never removed, so the pointer needs no release. If the region is to be exported
- * by another driver, that driver has to be bound before.
+ * Heaps are never removed, so the pointer needs no release.
  *
  * Context: may sleep.
- * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
- * has no such entry, -EACCES if the region has no heap: the boot messages say why.
+ * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, and while the driver that
+ * exports the region may still come, see driver_deferred_probe_check_state(); -ENODEV if
+ * memory-region has no such entry; -EACCES if the region has no heap: the boot messages say why.
  */
 struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 {
@@ -423,7 +435,9 @@ struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 		return ERR_CAST(region);
 	heap = rmem_region_heap(region);
 	if (!heap)
-		return ERR_PTR(-EACCES);
+		return ERR_PTR(heap_is_possible(region) &&
+			       driver_deferred_probe_check_state(dev) == -EPROBE_DEFER ?
+			       -EPROBE_DEFER : -EACCES);
 	rmem_heap_link_device(region, dev);
 	return heap;
 }
@@ -501,10 +515,14 @@ bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias)
 			return !alias || !rmem_heap_name_problem(region->name);
 		return region->blocked || (rmem_region_heap(region) && !alias);
 	}
-	/* Two nodes of one name are both refused, and the area belongs to either. */
+	/*
+	 * Two nodes of one name are both refused, and the area belongs to either. A node with
+	 * the name of another heap does not hide that heap.
+	 */
 	if (cma && !alias)
 		list_for_each_entry(region, &rmem_regions, list)
-			if (region->status == RMEM_INVALID &&
+			if (region->status == RMEM_INVALID && region->mode == RMEM_HEAP_CMA &&
+			    !rmem_heap_name_problem(region->name) &&
 			    !strncmp(region->name, cma_get_name(cma), CMA_MAX_NAME - 1))
 				return true;
 	return false;
