@@ -198,6 +198,9 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		ret = PTR_ERR(heap->dma_heap);
 		goto err_unregister;
 	}
+	/* An export that fails must not have changed the memory. */
+	if (heap->ops->start)
+		heap->ops->start(heap);
 	return heap;
 
 err_unregister:
@@ -331,6 +334,8 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 		return dev_err_probe(dev, -EBUSY, "%s: flags 0x%x: its heap has 0x%x\n",
 				     region->name, flags, heap->flags);
 	if (heap) {
+		if (!heap->active && heap->ops->start)
+			heap->ops->start(heap);
 		WRITE_ONCE(heap->active, heap->active + 1);
 		return 0;
 	}
@@ -359,12 +364,18 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 	return 0;
 }
 
-static void heap_deactivate(void *data)
+/* Ends an export: after the last one nothing here accesses the memory. */
+static void heap_deactivate(struct device *dev, void *res)
 {
-	struct rmem_heap *heap = data;
+	struct rmem_heap *heap = *(struct rmem_heap **)res;
 
-	scoped_guard(mutex, &export_mutex)
+	scoped_guard(mutex, &export_mutex) {
 		WRITE_ONCE(heap->active, heap->active - 1);
+		smp_mb();	/* Pairs with rmem_heap_alloc(). */
+		wait_var_event(&heap->allocating, heap->active || !atomic_read(&heap->allocating));
+		if (!heap->active && heap->ops->stop)
+			heap->ops->stop(heap);
+	}
 	kobject_uevent(&heap->region->dev->kobj, KOBJ_CHANGE);
 }
 
@@ -378,8 +389,8 @@ static void heap_deactivate(void *data)
  *
  * By exporting, the driver promises that nothing uses the region except through this heap: not
  * the driver itself by address, and no firmware. When the driver is unbound, the heap, its
- * buffers and their mappings stay; allocations fail with -ENODEV until a driver exports the
- * region again.
+ * buffers and their mappings stay; until a driver exports the region again, allocations fail
+ * with -ENODEV, and the heap does not access memory that is free.
  *
  * Context: may sleep. Call it in the probe function: the export ends when the driver is
  * unbound.
@@ -394,19 +405,23 @@ struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags)
 {
 	struct rmem_region *region = heap_find_region(dev, index);
+	struct rmem_heap **res;
 	int ret;
 
 	if (IS_ERR(region))
 		return ERR_CAST(region);
+	res = devres_alloc(heap_deactivate, sizeof(*res), GFP_KERNEL);
+	if (!res)
+		return ERR_PTR(-ENOMEM);
 
 	scoped_guard(mutex, &export_mutex)
 		ret = heap_activate(region, dev, flags);
-	if (ret)
+	if (ret) {
+		devres_free(res);
 		return ERR_PTR(ret);
-
-	ret = devm_add_action_or_reset(dev, heap_deactivate, region->heap);
-	if (ret)
-		return ERR_PTR(ret);
+	}
+	*res = region->heap;
+	devres_add(dev, res);
 
 	rmem_heap_link_device(region, dev);
 	kobject_uevent(&region->dev->kobj, KOBJ_CHANGE);
@@ -460,9 +475,15 @@ EXPORT_SYMBOL_GPL(rmem_heap_find);
  */
 struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags)
 {
-	if (!READ_ONCE(heap->active))
-		return ERR_PTR(-ENODEV);
-	return rmem_heap_buffer_export(heap, len, fd_flags);
+	struct dma_buf *dmabuf = ERR_PTR(-ENODEV);
+
+	atomic_inc(&heap->allocating);
+	smp_mb__after_atomic();	/* Pairs with heap_deactivate(). */
+	if (READ_ONCE(heap->active))
+		dmabuf = rmem_heap_buffer_export(heap, len, fd_flags);
+	if (atomic_dec_and_test(&heap->allocating))
+		wake_up_var(&heap->allocating);
+	return dmabuf;
 }
 EXPORT_SYMBOL_GPL(rmem_heap_alloc);
 
