@@ -172,5 +172,58 @@ boot "a default area of two kinds" 512M "$dir/two-pools.dts" "$dir/list.cpio" ""
 heaps "a default area of two kinds" system
 says "a default area of two kinds" '^rmem_heap: two-pools@10000000: refused, .*two kinds of pool'
 
+# A pool of more than kmalloc has slots for
+cat >"$dir/large-pool.dts" <<-'END'
+	/dts-v1/;
+	/ {
+		#address-cells = <2>; #size-cells = <2>; compatible = "linux,um";
+		reserved-memory {
+			#address-cells = <2>; #size-cells = <2>; ranges;
+			large@10000000 {
+				compatible = "restricted-dma-pool";
+				export;
+				reg = <0 0x10000000 0 0x20000000>;
+			};
+		};
+	};
+END
+boot "a restricted pool of 512 MiB" 1G "$dir/large-pool.dts" "$dir/list.cpio" ""
+heaps "a restricted pool of 512 MiB" system large@10000000
+
+# Nodes with the names of other heaps hide none of them.
+cat >"$dir/names.dts" <<-'END'
+	/dts-v1/;
+	/ {
+		#address-cells = <2>; #size-cells = <2>; compatible = "linux,um";
+		reserved-memory {
+			#address-cells = <2>; #size-cells = <2>; ranges;
+			reserved {
+				export;
+				reg = <0 0x10000000 0 0x400000>;
+			};
+			system {
+				export;
+				reg = <0 0x11000000 0 0x400000>;
+			};
+			default_cma_region {
+				export;
+				reg = <0 0x12000000 0 0x400000>;
+			};
+			area@13000000 {
+				compatible = "shared-dma-pool";
+				reusable;
+				linux,cma-default;
+				reg = <0 0x13000000 0 0x400000>;
+			};
+		};
+	};
+END
+boot "names of other heaps" 512M "$dir/names.dts" "$dir/list.cpio" ""
+heaps "names of other heaps" system default_cma_region area@13000000
+for name in reserved system default_cma_region; do
+	says "names of other heaps" \
+		"^rmem_heap: $name: cannot export it: the name belongs to another heap"
+done
+
 echo "1..$n"
 exit $((bad != 0))

@@ -35,6 +35,7 @@ struct dma_heap;
 struct dmem_cgroup_pool_state;
 struct dmem_cgroup_region;
 struct iosys_map;
+struct notifier_block;
 struct reserved_mem;
 struct rmem_carveout;
 struct seq_file;
@@ -120,6 +121,7 @@ struct rmem_region {
  * @flags: RMEM_HEAP_KEEP and RMEM_HEAP_WC, as the driver that made the heap has set them
  * @requested_by: the first that requested the heap, as text for people
  * @active: number of exports in force; buffers are allocated only while there is one
+ * @allocating: number of allocations in flight: the last export ends when they have ended
  * @cgroup: region of the dmem controller that buffers are charged to; NULL if none is
  * @used: bytes in buffers, with the rounding of the allocator
  * @peak: largest value that @used has had
@@ -134,6 +136,7 @@ struct rmem_heap {
 	unsigned int flags;
 	const char *requested_by;
 	unsigned int active;
+	atomic_t allocating;
 	struct dmem_cgroup_region *cgroup;
 
 	atomic_long_t used;
@@ -190,6 +193,8 @@ struct rmem_stats {
  * @init: set the memory type of a heap and make what the allocator needs; may sleep. Writes
  *	the reason of the region and returns an errno on failure
  * @exit: undo @init
+ * @start: the first export is complete: free memory may be cleared. NULL if it never is
+ * @stop: the last export ends: access no free memory until the next @start; may sleep
  * @alloc: set the extents, and @vaddr if RMEM_WC, of a buffer of @len bytes, all cleared
  *	unless RMEM_DEVICE_ONLY; may sleep. -ENOMEM if the region has no room, -EINTR if the
  *	task was killed
@@ -203,6 +208,8 @@ struct rmem_pool_ops {
 	void *(*assigned)(struct device *dev);
 	int (*init)(struct rmem_heap *heap);
 	void (*exit)(struct rmem_heap *heap);
+	void (*start)(struct rmem_heap *heap);
+	void (*stop)(struct rmem_heap *heap);
 	int (*alloc)(struct rmem_heap *heap, struct rmem_buffer *buf);
 	void (*free)(struct rmem_heap *heap, struct rmem_buffer *buf);
 	void (*stats)(const struct rmem_heap *heap, struct rmem_stats *stats);
@@ -302,12 +309,16 @@ void rmem_heap_vunmap(struct dma_buf *dmabuf, struct iosys_map *map);
 extern const struct rmem_pool_ops rmem_heap_carveout_ops;
 int rmem_heap_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece,
 			     bool killable);
+unsigned long rmem_heap_carveout_bad_page(const struct rmem_heap *heap, unsigned long at,
+					  unsigned long end);
+int rmem_heap_carveout_pm(struct notifier_block *nb, unsigned long action, void *data);
 void rmem_heap_carveout_show(const struct rmem_heap *heap, struct seq_file *m);
 
 /* rmem_heap_pool.c */
 extern const struct rmem_pool_ops rmem_heap_cma_ops;
 extern const struct rmem_pool_ops rmem_heap_coherent_ops;
 extern const struct rmem_pool_ops rmem_heap_restricted_ops;
+int rmem_heap_restricted_grow(struct rmem_buffer *buf);
 bool rmem_heap_is_decrypted(const struct rmem_heap *heap);
 int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
 
@@ -326,10 +337,8 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
  * @nr_used: number of bits set in @used
  * @nr_lost: number of pages that could not be cleared
  * @freed: memory has been freed since the worker last began: it is in the caches
- * @piece_at: first page of the piece that the worker clears
- * @piece_end: page after the piece; 0 if there is none
  * @scrubbing: held by the worker while it clears a piece
- * @scrub: the worker: clears free pages that are dirty
+ * @scrub: the worker: clears free pages that are dirty. Disabled while there is no export
  */
 struct rmem_carveout {
 	struct rmem_heap *heap;
@@ -344,8 +353,6 @@ struct rmem_carveout {
 	unsigned long nr_used;
 	unsigned long nr_lost;
 	bool freed;
-	unsigned long piece_at;
-	unsigned long piece_end;
 
 	struct mutex scrubbing;	/* outside @lock */
 	struct work_struct scrub;

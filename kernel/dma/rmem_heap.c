@@ -178,7 +178,9 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_free;
 	}
 	/* A device shows which pool the users of the region get. */
-	ret = region->dev ? heap_assign(heap) : -ENOMEM;
+	if (!region->dev)
+		rmem_set_reason(region, "it has no device in sysfs, see above");
+	ret = region->dev ? heap_assign(heap) : -ENXIO;
 	if (ret)
 		goto err_free;
 
@@ -196,6 +198,9 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		ret = PTR_ERR(heap->dma_heap);
 		goto err_unregister;
 	}
+	/* An export that fails must not have changed the memory. */
+	if (heap->ops->start)
+		heap->ops->start(heap);
 	return heap;
 
 err_unregister:
@@ -301,6 +306,16 @@ static struct rmem_region *heap_find_region(struct device *dev, unsigned int ind
 	return ERR_PTR(-ENODEV);
 }
 
+/* Whether a driver may export a region that has no heap yet */
+static bool heap_is_possible(const struct rmem_region *region)
+{
+	/* cma_heap has registered heaps of these names already. */
+	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
+		return false;
+	return rmem_heap_pool_ops(region->mode) && !region->blocked &&
+	       (region->status == RMEM_AVAILABLE || region->status == RMEM_OWNED);
+}
+
 /* Counts one more export of a region, and makes the heap for the first one */
 static int heap_activate(struct rmem_region *region, struct device *dev, unsigned int flags)
 {
@@ -319,6 +334,8 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 		return dev_err_probe(dev, -EBUSY, "%s: flags 0x%x: its heap has 0x%x\n",
 				     region->name, flags, heap->flags);
 	if (heap) {
+		if (!heap->active && heap->ops->start)
+			heap->ops->start(heap);
 		WRITE_ONCE(heap->active, heap->active + 1);
 		return 0;
 	}
@@ -347,12 +364,18 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 	return 0;
 }
 
-static void heap_deactivate(void *data)
+/* Ends an export: after the last one nothing here accesses the memory. */
+static void heap_deactivate(struct device *dev, void *res)
 {
-	struct rmem_heap *heap = data;
+	struct rmem_heap *heap = *(struct rmem_heap **)res;
 
-	scoped_guard(mutex, &export_mutex)
+	scoped_guard(mutex, &export_mutex) {
 		WRITE_ONCE(heap->active, heap->active - 1);
+		smp_mb();	/* Pairs with rmem_heap_alloc(). */
+		wait_var_event(&heap->allocating, heap->active || !atomic_read(&heap->allocating));
+		if (!heap->active && heap->ops->stop)
+			heap->ops->stop(heap);
+	}
 	kobject_uevent(&heap->region->dev->kobj, KOBJ_CHANGE);
 }
 
@@ -366,35 +389,39 @@ static void heap_deactivate(void *data)
  *
  * By exporting, the driver promises that nothing uses the region except through this heap: not
  * the driver itself by address, and no firmware. When the driver is unbound, the heap, its
- * buffers and their mappings stay; allocations fail with -ENODEV until a driver exports the
- * region again.
+ * buffers and their mappings stay; until a driver exports the region again, allocations fail
+ * with -ENODEV, and the heap does not access memory that is free.
  *
  * Context: may sleep. Call it in the probe function: the export ends when the driver is
  * unbound.
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
  * has no such entry, -EPERM if rmem_heap.export=!name blocks the region, -ENXIO if the kernel
- * refused the region, -EINVAL for flags that the region cannot have, -EBUSY if the heap exists
- * with other flags or belongs to cma_heap or if there is no minor left for it, -EXDEV if devices
- * get another pool than the node says, -EOPNOTSUPP if the kernel is built without the
- * allocator, -ENOMEM.
+ * refused the region or sysfs does not show it, -EINVAL for flags that the region cannot have,
+ * -EBUSY if the heap exists with other flags or belongs to cma_heap or if there is no minor left
+ * for it, -EXDEV if devices get another pool than the node says, -EOPNOTSUPP if the kernel is
+ * built without the allocator, -ENOMEM.
  */
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags)
 {
 	struct rmem_region *region = heap_find_region(dev, index);
+	struct rmem_heap **res;
 	int ret;
 
 	if (IS_ERR(region))
 		return ERR_CAST(region);
+	res = devres_alloc(heap_deactivate, sizeof(*res), GFP_KERNEL);
+	if (!res)
+		return ERR_PTR(-ENOMEM);
 
 	scoped_guard(mutex, &export_mutex)
 		ret = heap_activate(region, dev, flags);
-	if (ret)
+	if (ret) {
+		devres_free(res);
 		return ERR_PTR(ret);
-
-	ret = devm_add_action_or_reset(dev, heap_deactivate, region->heap);
-	if (ret)
-		return ERR_PTR(ret);
+	}
+	*res = region->heap;
+	devres_add(dev, res);
 
 	rmem_heap_link_device(region, dev);
 	kobject_uevent(&region->dev->kobj, KOBJ_CHANGE);
@@ -407,12 +434,12 @@ EXPORT_SYMBOL_GPL(devm_rmem_heap_export);
  * @dev: the device, with a memory-region property
  * @index: index of the region in memory-region
  *
- * Heaps are never removed, so the pointer needs no release. If the region is to be exported
- * by another driver, that driver has to be bound before.
+ * Heaps are never removed, so the pointer needs no release.
  *
  * Context: may sleep.
- * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
- * has no such entry, -EACCES if the region has no heap: the boot messages say why.
+ * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, and while the driver that
+ * exports the region may still come, see driver_deferred_probe_check_state(); -ENODEV if
+ * memory-region has no such entry; -EACCES if the region has no heap: the boot messages say why.
  */
 struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 {
@@ -423,7 +450,9 @@ struct rmem_heap *rmem_heap_find(struct device *dev, unsigned int index)
 		return ERR_CAST(region);
 	heap = rmem_region_heap(region);
 	if (!heap)
-		return ERR_PTR(-EACCES);
+		return ERR_PTR(heap_is_possible(region) &&
+			       driver_deferred_probe_check_state(dev) == -EPROBE_DEFER ?
+			       -EPROBE_DEFER : -EACCES);
 	rmem_heap_link_device(region, dev);
 	return heap;
 }
@@ -446,9 +475,15 @@ EXPORT_SYMBOL_GPL(rmem_heap_find);
  */
 struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags)
 {
-	if (!READ_ONCE(heap->active))
-		return ERR_PTR(-ENODEV);
-	return rmem_heap_buffer_export(heap, len, fd_flags);
+	struct dma_buf *dmabuf = ERR_PTR(-ENODEV);
+
+	atomic_inc(&heap->allocating);
+	smp_mb__after_atomic();	/* Pairs with heap_deactivate(). */
+	if (READ_ONCE(heap->active))
+		dmabuf = rmem_heap_buffer_export(heap, len, fd_flags);
+	if (atomic_dec_and_test(&heap->allocating))
+		wake_up_var(&heap->allocating);
+	return dmabuf;
 }
 EXPORT_SYMBOL_GPL(rmem_heap_alloc);
 
@@ -501,10 +536,14 @@ bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias)
 			return !alias || !rmem_heap_name_problem(region->name);
 		return region->blocked || (rmem_region_heap(region) && !alias);
 	}
-	/* Two nodes of one name are both refused, and the area belongs to either. */
+	/*
+	 * Two nodes of one name are both refused, and the area belongs to either. A node with
+	 * the name of another heap does not hide that heap.
+	 */
 	if (cma && !alias)
 		list_for_each_entry(region, &rmem_regions, list)
-			if (region->status == RMEM_INVALID &&
+			if (region->status == RMEM_INVALID && region->mode == RMEM_HEAP_CMA &&
+			    !rmem_heap_name_problem(region->name) &&
 			    !strncmp(region->name, cma_get_name(cma), CMA_MAX_NAME - 1))
 				return true;
 	return false;

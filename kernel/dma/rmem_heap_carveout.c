@@ -8,8 +8,8 @@
  * background. An allocation prefers clear pages: then its time does not depend on the size of
  * the buffer. If no place is clear, the allocation takes a dirty place and clears it itself.
  *
- * A page that the worker clears stays free, and an allocation that gets such a page waits for the
- * worker to finish its piece. So a search sees all free pages, and fails only if no place was
+ * A page that the worker clears stays free, and an allocation that gets dirty memory waits for
+ * the worker to finish its piece. So a search sees all free pages, and fails only if no place was
  * large enough when it began.
  */
 
@@ -31,6 +31,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/suspend.h>
 #include <linux/workqueue.h>
 
 #include "rmem.h"
@@ -44,16 +45,35 @@
  */
 #define CARVEOUT_WARM		(SZ_16M >> PAGE_SHIFT)
 
+/* Pages that the worker clears in one run: who stops or freezes it waits for no more. */
+#define CARVEOUT_BATCH		(SZ_16M >> PAGE_SHIFT)
+
 /* Microseconds that freed memory is left for the next allocation before the worker clears it */
 #define CARVEOUT_SCRUB_DELAY	1000
 
 static LIST_HEAD(carveouts);
 static DEFINE_MUTEX(carveouts_mutex);
 
-/*
- * Clears memory of a carveout. Returns -EINTR if @killable and the task was killed, -EHWPOISON if
- * the hardware has reported a page as bad: such memory must not be accessed.
- */
+static struct workqueue_struct *carveout_wq __ro_after_init;
+/* The workers clear nothing: a hibernation is being prepared. */
+static bool carveouts_hibernate;
+
+/* The first page from @at on that the hardware has reported as bad, @end if there is none */
+unsigned long rmem_heap_carveout_bad_page(const struct rmem_heap *heap, unsigned long at,
+					  unsigned long end)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rmem_heap_carveout_bad_page, heap, at, end);
+
+#ifdef CONFIG_MEMORY_FAILURE
+	if (heap->memory == RMEM_LINEAR && atomic_long_read(&num_poisoned_pages))
+		for (; at < end; at++)
+			if (PageHWPoison(phys_to_page(heap->region->rmem->base + PFN_PHYS(at))))
+				return at;
+#endif
+	return end;
+}
+
+/* Clears memory of a carveout. Returns -EINTR if @killable and the task was killed. */
 int rmem_heap_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piece,
 			     bool killable)
 {
@@ -61,21 +81,12 @@ int rmem_heap_carveout_clear(struct rmem_heap *heap, const struct phys_vec *piec
 
 	KUNIT_STATIC_STUB_REDIRECT(rmem_heap_carveout_clear, heap, piece, killable);
 
-#ifdef CONFIG_MEMORY_FAILURE
-	if (heap->memory == RMEM_LINEAR) {
-		unsigned long pfn = PHYS_PFN(piece->paddr);
-		unsigned long end = pfn + PHYS_PFN(piece->len);
-
-		for (; pfn < end; pfn++)
-			if (PageHWPoison(pfn_to_page(pfn)))
-				return -EHWPOISON;
-	}
-#endif
 	return rmem_heap_clear(piece, c->vaddr ?
 			       c->vaddr + (piece->paddr - heap->region->rmem->base) : NULL,
 			       killable);
 }
 
+/* Clears pages. -EHWPOISON if the hardware has reported one as bad: it must not be accessed. */
 static int carveout_clear(struct rmem_carveout *c, unsigned long at, unsigned long end,
 			  bool killable)
 {
@@ -83,8 +94,10 @@ static int carveout_clear(struct rmem_carveout *c, unsigned long at, unsigned lo
 		.paddr = c->heap->region->rmem->base + PFN_PHYS(at),
 		.len = PFN_PHYS(end - at),
 	};
-	int ret = rmem_heap_carveout_clear(c->heap, &piece, killable);
+	int ret = -EHWPOISON;
 
+	if (rmem_heap_carveout_bad_page(c->heap, at, end) == end)
+		ret = rmem_heap_carveout_clear(c->heap, &piece, killable);
 	if (ret && ret != -EINTR)
 		pr_err("%s: cannot clear %zu KiB at offset 0x%llx (error %d): not used any more\n",
 		       c->heap->region->name, (size_t)piece.len / SZ_1K, (u64)PFN_PHYS(at),
@@ -181,34 +194,23 @@ static int carveout_take(struct rmem_carveout *c, unsigned long nr, unsigned lon
 {
 	ACQUIRE(mutex_kill, search)(&c->search);
 	int ret = ACQUIRE_ERR(mutex_kill, &search);
+	unsigned long bad;
 
 	if (ret)
 		return ret;
 	*at = carveout_find(c, nr);
 	if (*at >= c->nr_pages)
 		return -ENOMEM;
+	bad = rmem_heap_carveout_bad_page(c->heap, *at, *at + nr);
 
 	guard(spinlock)(&c->lock);
+	/* The page was reported after it was cleared: carveout_prepare() is to lose it. */
+	if (bad < *at + nr)
+		__set_bit(bad, c->dirty);
 	carveout_set_used(c, *at, nr);
 	*dirty = find_next_bit(c->dirty, *at + nr, *at) < *at + nr;
 	if (!*dirty && c->heap->memory != RMEM_DEVICE_ONLY)
 		bitmap_set(c->dirty, *at, nr);
-	return 0;
-}
-
-/* Waits until the worker has finished a piece, if it has pages in common with [at, end) */
-static int carveout_wait_for_piece(struct rmem_carveout *c, unsigned long at,
-				   unsigned long end)
-{
-	bool wait;
-
-	scoped_guard(spinlock, &c->lock)
-		wait = c->piece_at < end && at < c->piece_end;
-	if (!wait)
-		return 0;
-	if (mutex_lock_killable(&c->scrubbing))
-		return -EINTR;
-	mutex_unlock(&c->scrubbing);
 	return 0;
 }
 
@@ -219,8 +221,11 @@ static int carveout_wait_for_piece(struct rmem_carveout *c, unsigned long at,
 static int carveout_prepare(struct rmem_carveout *c, unsigned long at, unsigned long nr)
 {
 	unsigned long end = at + nr, from = at, to = at;
-	int ret = carveout_wait_for_piece(c, at, end);
+	int ret = mutex_lock_killable(&c->scrubbing);
 
+	/* The worker has finished the piece that it may have begun before the place was taken. */
+	if (!ret)
+		mutex_unlock(&c->scrubbing);
 	while (!ret) {
 		from = find_next_bit(c->dirty, end, to);
 		if (from >= end)
@@ -257,7 +262,7 @@ static int carveout_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 			ret = carveout_prepare(c, at, nr);
 			/* The worker has to look at the pages that were given back. */
 			if (ret)
-				queue_work(system_dfl_long_wq, &c->scrub);
+				queue_work(carveout_wq, &c->scrub);
 		}
 	} while (ret == -EHWPOISON);
 	if (ret)
@@ -283,40 +288,24 @@ static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 	}
 	/* If memory was freed before, the worker is queued already. */
 	if (clears && idle)
-		queue_work(system_dfl_long_wq, &c->scrub);
+		queue_work(carveout_wq, &c->scrub);
 }
 
-/* Makes the next free and dirty pages from @at on the piece of the worker; false at the end */
-static bool carveout_next_piece(struct rmem_carveout *c, unsigned long at)
+/* The next free and dirty pages from @at on; false at the end. Called with @scrubbing held. */
+static bool carveout_next_piece(struct rmem_carveout *c, unsigned long *at, unsigned long *end)
 {
-	unsigned long end;
-
 	for (;;) {
-		at = find_next_andnot_bit(c->dirty, c->used, c->nr_pages, at);
-		if (at >= c->nr_pages)
+		*at = find_next_andnot_bit(c->dirty, c->used, c->nr_pages, *at);
+		if (*at >= c->nr_pages)
 			return false;
 
 		guard(spinlock)(&c->lock);
-		end = find_next_bit(c->used, min(c->nr_pages, at + CARVEOUT_PIECE), at);
-		end = find_next_zero_bit(c->dirty, end, at);
+		*end = find_next_bit(c->used, min(c->nr_pages, *at + CARVEOUT_PIECE), *at);
+		*end = find_next_zero_bit(c->dirty, *end, *at);
 		/* An allocation may have taken the page since the search. */
-		if (end == at)
-			continue;
-		c->piece_at = at;
-		c->piece_end = end;
-		return true;
+		if (*end > *at)
+			return true;
 	}
-}
-
-/*
- * The piece has been cleared: also those of its pages that an allocation has taken meanwhile,
- * which waits for that.
- */
-static void carveout_finish_piece(struct rmem_carveout *c)
-{
-	guard(spinlock)(&c->lock);
-	bitmap_clear(c->dirty, c->piece_at, c->piece_end - c->piece_at);
-	c->piece_end = 0;
 }
 
 /*
@@ -324,43 +313,88 @@ static void carveout_finish_piece(struct rmem_carveout *c)
  * meanwhile are left for the allocation to find. @search keeps a search from choosing a place
  * that is not free any more.
  */
-static void carveout_lose_piece(struct rmem_carveout *c)
+static void carveout_lose_piece(struct rmem_carveout *c, unsigned long from, unsigned long end)
 {
-	unsigned long from = c->piece_at, to;
+	unsigned long to;
 
 	guard(mutex)(&c->search);
 	guard(spinlock)(&c->lock);
-	for_each_clear_bitrange_from(from, to, c->used, c->piece_end) {
+	for_each_clear_bitrange_from(from, to, c->used, end) {
 		carveout_set_used(c, from, to - from);
 		c->nr_lost += to - from;
 	}
-	c->piece_end = 0;
 }
 
 static void carveout_scrub(struct work_struct *work)
 {
 	struct rmem_carveout *c = container_of(work, struct rmem_carveout, scrub);
-	unsigned long end = 0;
+	unsigned long at = 0, end, n;
 
 	/*
 	 * A task that allocates and frees without a pause gets its own memory back, which is
 	 * in the caches, if the worker does not come between. A delayed work would wait for
 	 * whole jiffies, and an allocation after a pause would find dirty memory.
 	 */
-	usleep_range(CARVEOUT_SCRUB_DELAY, 2 * CARVEOUT_SCRUB_DELAY);
-	scoped_guard(spinlock, &c->lock)
-		WRITE_ONCE(c->freed, false);
-
-	for (;;) {
-		guard(mutex)(&c->scrubbing);
-		if (!carveout_next_piece(c, end))
-			break;
-		end = c->piece_end;
-		if (carveout_clear(c, c->piece_at, end, false))
-			carveout_lose_piece(c);
-		else
-			carveout_finish_piece(c);
+	if (READ_ONCE(c->freed)) {
+		usleep_range(CARVEOUT_SCRUB_DELAY, 2 * CARVEOUT_SCRUB_DELAY);
+		scoped_guard(spinlock, &c->lock)
+			WRITE_ONCE(c->freed, false);
 	}
+
+	for (n = 0; n < CARVEOUT_BATCH; n += end - at, at = end) {
+		guard(mutex)(&c->scrubbing);
+		if (READ_ONCE(carveouts_hibernate) || !carveout_next_piece(c, &at, &end))
+			return;
+		if (carveout_clear(c, at, end, false)) {
+			carveout_lose_piece(c, at, end);
+			continue;
+		}
+		/* Also pages that an allocation has taken meanwhile: it waits for @scrubbing. */
+		guard(spinlock)(&c->lock);
+		bitmap_clear(c->dirty, at, end - at);
+	}
+	queue_work(carveout_wq, work);
+}
+
+/*
+ * The image of a hibernation contains no reserved memory outside the linear map: its free pages
+ * are not clear any more when the image runs, so the image has to say that they are dirty.
+ * PM_POST_HIBERNATION would be too late for that, since tasks run before it.
+ */
+int rmem_heap_carveout_pm(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct rmem_carveout *c;
+
+	if (action != PM_HIBERNATION_PREPARE && action != PM_POST_HIBERNATION)
+		return NOTIFY_DONE;
+
+	guard(mutex)(&carveouts_mutex);
+	WRITE_ONCE(carveouts_hibernate, action == PM_HIBERNATION_PREPARE);
+	list_for_each_entry(c, &carveouts, list) {
+		const struct reserved_mem *rmem = c->heap->region->rmem;
+
+		queue_work(carveout_wq, &c->scrub);
+		if (action == PM_POST_HIBERNATION || c->heap->memory == RMEM_DEVICE_ONLY ||
+		    (c->heap->memory == RMEM_LINEAR &&
+		     !PageHighMem(phys_to_page(rmem->base + rmem->size - 1))))
+			continue;
+		guard(mutex)(&c->scrubbing);
+		guard(spinlock)(&c->lock);
+		bitmap_fill(c->dirty, c->nr_pages);
+	}
+	return NOTIFY_OK;
+}
+
+/* The work is disabled while no driver exports the region: nothing can queue it then. */
+static void carveout_start(struct rmem_heap *heap)
+{
+	enable_work(&heap->carveout->scrub);
+	queue_work(carveout_wq, &heap->carveout->scrub);
+}
+
+static void carveout_stop(struct rmem_heap *heap)
+{
+	disable_work_sync(&heap->carveout->scrub);
 }
 
 /* Reads the bitmaps without a lock: the figures are for people. */
@@ -416,12 +450,15 @@ static int map_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(map);
 
-static int __init carveout_debugfs(void)
+static int __init carveout_setup(void)
 {
+	/* The image of a hibernation has to be true of memory that is not in it: freeze. */
+	carveout_wq = alloc_workqueue("rmem_heap", WQ_UNBOUND | WQ_FREEZABLE, 0);
+	pm_notifier(rmem_heap_carveout_pm, 0);
 	debugfs_create_file("map", 0400, debugfs_create_dir("rmem_heap", NULL), NULL, &map_fops);
 	return 0;
 }
-late_initcall(carveout_debugfs);
+subsys_initcall(carveout_setup);
 
 static void carveout_destroy(struct rmem_carveout *c)
 {
@@ -438,7 +475,6 @@ static void carveout_exit(struct rmem_heap *heap)
 
 	scoped_guard(mutex, &carveouts_mutex)
 		list_del(&c->list);
-	cancel_work_sync(&c->scrub);
 	heap->carveout = NULL;
 	carveout_destroy(c);
 }
@@ -477,7 +513,7 @@ static int carveout_init(struct rmem_heap *heap)
 	if (!carveout_set_memory(heap))
 		return -EINVAL;
 
-	c = kzalloc_obj(*c);
+	c = carveout_wq ? kzalloc_obj(*c) : NULL;
 	if (!c)
 		return -ENOMEM;
 
@@ -487,6 +523,7 @@ static int carveout_init(struct rmem_heap *heap)
 	spin_lock_init(&c->lock);
 	mutex_init(&c->scrubbing);
 	INIT_WORK(&c->scrub, carveout_scrub);
+	disable_work(&c->scrub);
 
 	c->used = kvcalloc(BITS_TO_LONGS(c->nr_pages), sizeof(long), GFP_KERNEL);
 	c->dirty = kvcalloc(BITS_TO_LONGS(c->nr_pages), sizeof(long), GFP_KERNEL);
@@ -505,10 +542,8 @@ static int carveout_init(struct rmem_heap *heap)
 	scoped_guard(mutex, &carveouts_mutex)
 		list_add_tail(&c->list, &carveouts);
 	/* A driver may want to keep the contents that the boot has left in the region. */
-	if (heap->memory != RMEM_DEVICE_ONLY && !(heap->flags & RMEM_HEAP_KEEP)) {
+	if (heap->memory != RMEM_DEVICE_ONLY && !(heap->flags & RMEM_HEAP_KEEP))
 		bitmap_fill(c->dirty, c->nr_pages);
-		queue_work(system_dfl_long_wq, &c->scrub);
-	}
 	return 0;
 }
 
@@ -516,6 +551,8 @@ const struct rmem_pool_ops rmem_heap_carveout_ops = {
 	.name = "rmem_heap_carveout",
 	.init = carveout_init,
 	.exit = carveout_exit,
+	.start = carveout_start,
+	.stop = carveout_stop,
 	.alloc = carveout_alloc,
 	.free = carveout_free,
 	.stats = carveout_stats,

@@ -12,6 +12,7 @@
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
 
+#include <kunit/static_stub.h>
 #include <linux/cma.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
@@ -212,9 +213,11 @@ static void restricted_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 }
 
 /* Makes room for one more chunk, by doubling the array when it is full */
-static int restricted_grow(struct rmem_buffer *buf)
+int rmem_heap_restricted_grow(struct rmem_buffer *buf)
 {
 	struct phys_vec *extents;
+
+	KUNIT_STATIC_STUB_REDIRECT(rmem_heap_restricted_grow, buf);
 
 	if (buf->nr && !is_power_of_2(buf->nr))
 		return 0;
@@ -230,15 +233,19 @@ static int restricted_grow(struct rmem_buffer *buf)
 
 /*
  * swiotlb allocates at most IO_TLB_SEGSIZE slots at a time, aligned by physical address, so
- * a buffer is a chain of chunks. dma_alloc_pages() clears each of them.
+ * a buffer is a chain of chunks. dma_alloc_pages() clears each of them. An allocation that
+ * cannot succeed must not take slots: mappings of devices would fail meanwhile.
  */
 static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
 	unsigned int order = min(get_order(buf->len),
 				 get_order(IO_TLB_SEGSIZE << IO_TLB_SHIFT));
+	struct device *dev = heap->region->dev;
 	size_t left = buf->len;
 	int ret = -ENOMEM;
 
+	if (!swiotlb_has_available(dev, left))
+		return ret;
 	while (left) {
 		size_t len = min_t(size_t, left, PAGE_SIZE << order);
 		struct page *page;
@@ -247,17 +254,17 @@ static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 		cond_resched();
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
-		if (ret == -EINTR || restricted_grow(buf))
+		if (ret == -EINTR || rmem_heap_restricted_grow(buf))
 			goto err_free;
 
-		page = dma_alloc_pages(heap->region->dev, len, &addr, DMA_BIDIRECTIONAL,
+		page = dma_alloc_pages(dev, len, &addr, DMA_BIDIRECTIONAL,
 				       GFP_KERNEL | __GFP_NOWARN);
 		if (!page) {
 			/*
 			 * No free chunk of this order: the pool is fragmented, or its base
 			 * is not aligned to the order, so that no chunk ever is.
 			 */
-			if (!order)
+			if (!order || !swiotlb_has_available(dev, left))
 				goto err_free;
 			order--;
 			continue;

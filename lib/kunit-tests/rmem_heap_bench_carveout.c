@@ -25,7 +25,8 @@
 /* Waits until the worker has cleared what it has to. */
 void rmem_bench_settle(struct rmem_heap *heap)
 {
-	flush_work(&heap->carveout->scrub);
+	while (flush_work(&heap->carveout->scrub))
+		;
 }
 
 static struct rmem_buffer *rmem_bench_get(struct rmem_heap *heap, size_t len)

@@ -4,6 +4,7 @@
  * region share one of them. On the regions of rmem_heap_test.dts.
  */
 
+#include <kunit/static_stub.h>
 #include <linux/bitmap.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
@@ -14,6 +15,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/swiotlb.h>
 
 #include "rmem_heap_test.h"
 
@@ -379,6 +381,126 @@ static void rmem_test_fragmented(struct kunit *test)
 			heap->region->rmem->size / 2 - SZ_1M);
 }
 
+/* Takes one slot of every second page of some memory, the first or the last one of the page */
+static void rmem_test_take_slots(struct kunit *test, struct device *dev, dma_addr_t *addrs,
+				 unsigned int n)
+{
+	const unsigned int page = PAGE_SIZE / IO_TLB_SIZE;
+	void *mem = kunit_kzalloc(test, IO_TLB_SIZE, GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	for (i = 0; i < n; i++) {
+		addrs[i] = dma_map_single(dev, mem, IO_TLB_SIZE, DMA_TO_DEVICE);
+		KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, addrs[i]));
+	}
+	for (i = 0; i < n; i++)
+		if (i % (4 * page) && i % (4 * page) != 3 * page - 1) {
+			dma_unmap_single(dev, addrs[i], IO_TLB_SIZE, DMA_TO_DEVICE);
+			addrs[i] = DMA_MAPPING_ERROR;
+		}
+}
+
+static void rmem_test_give_slots(struct device *dev, const dma_addr_t *addrs, unsigned int n)
+{
+	while (n--)
+		if (addrs[n] != DMA_MAPPING_ERROR)
+			dma_unmap_single(dev, addrs[n], IO_TLB_SIZE, DMA_TO_DEVICE);
+}
+
+/**
+ * struct rmem_test_chunks - how an allocation of chunks goes
+ * @test: the test
+ * @dev: a device that takes the rest of the pool after the first chunk; NULL if none does
+ * @calls: how often a chunk was asked for
+ * @n: how often the device has allocated
+ * @pages: what the device got
+ * @addrs: its DMA addresses
+ */
+struct rmem_test_chunks {
+	struct kunit *test;
+	struct device *dev;
+	unsigned int calls;
+	unsigned int n;
+	struct page *pages[64];
+	dma_addr_t addrs[64];
+};
+
+static struct rmem_test_chunks rmem_test_chunks;
+
+/* Called before each chunk */
+static int rmem_test_chunk(struct rmem_buffer *buf)
+{
+	struct rmem_test_chunks *c = &rmem_test_chunks;
+	int ret;
+
+	if (++c->calls == 2 && c->dev) {
+		do {
+			c->pages[c->n] = dma_alloc_pages(c->dev, SZ_256K, &c->addrs[c->n],
+							 DMA_BIDIRECTIONAL,
+							 GFP_KERNEL | __GFP_NOWARN);
+		} while (c->pages[c->n] && ++c->n < ARRAY_SIZE(c->pages));
+	}
+	kunit_deactivate_static_stub(c->test, rmem_heap_restricted_grow);
+	ret = rmem_heap_restricted_grow(buf);
+	kunit_activate_static_stub(c->test, rmem_heap_restricted_grow, rmem_test_chunk);
+	return ret;
+}
+
+static void rmem_test_watch_chunks(struct kunit *test, struct device *dev)
+{
+	rmem_test_chunks = (struct rmem_test_chunks) { .test = test, .dev = dev };
+	kunit_activate_static_stub(test, rmem_heap_restricted_grow, rmem_test_chunk);
+}
+
+/*
+ * A restricted pool knows how much it has left, and an allocation of more takes none of it: the
+ * mappings of devices do not fail because of it.
+ */
+static void rmem_test_too_large(struct kunit *test)
+{
+	static dma_addr_t addrs[512];
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
+	struct device *dev = rmem_test_device(test, "/restricted-coherent");
+	size_t available, size = heap->region->rmem->size;
+
+	rmem_test_take_slots(test, dev, addrs, ARRAY_SIZE(addrs));
+	available = heap->ops->available(heap);
+	KUNIT_EXPECT_EQ(test, available, size - ARRAY_SIZE(addrs) * IO_TLB_SIZE / 2);
+	KUNIT_EXPECT_EQ(test, available, rmem_test_capacity(test, heap));
+
+	rmem_test_watch_chunks(test, NULL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, available + PAGE_SIZE, O_RDWR)),
+			-ENOMEM);
+	KUNIT_EXPECT_EQ(test, rmem_test_chunks.calls, 0);
+	rmem_test_put(test, rmem_test_alloc(test, heap, available));
+	KUNIT_EXPECT_GE(test, rmem_test_chunks.calls, available / SZ_256K);
+	kunit_deactivate_static_stub(test, rmem_heap_restricted_grow);
+
+	rmem_test_give_slots(dev, addrs, ARRAY_SIZE(addrs));
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), size);
+}
+
+/* An allocation gives up as soon as devices have taken what it still needs */
+static void rmem_test_overtaken(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
+	size_t size = heap->region->rmem->size;
+
+	rmem_test_watch_chunks(test, rmem_test_device(test, "/restricted-coherent"));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, size, O_RDWR)), -ENOMEM);
+	kunit_deactivate_static_stub(test, rmem_heap_restricted_grow);
+	/* The first chunk, and one that is not there: no smaller ones are tried. */
+	KUNIT_EXPECT_EQ(test, rmem_test_chunks.calls, 2);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_256K);
+
+	while (rmem_test_chunks.n--)
+		dma_free_pages(rmem_test_chunks.dev, SZ_256K,
+			       rmem_test_chunks.pages[rmem_test_chunks.n],
+			       rmem_test_chunks.addrs[rmem_test_chunks.n], DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), size);
+}
+
 /* An area that could not be activated has given its memory back */
 static void rmem_test_dead_area(struct kunit *test)
 {
@@ -436,6 +558,10 @@ static struct kunit_case rmem_heap_alloc_cases[] = {
 	KUNIT_CASE_PARAM(rmem_test_stats, rmem_test_heaps_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_churn, rmem_test_heaps_gen_params),
 	KUNIT_CASE(rmem_test_fragmented),
+#ifdef CONFIG_DMA_RESTRICTED_POOL
+	KUNIT_CASE(rmem_test_too_large),
+	KUNIT_CASE(rmem_test_overtaken),
+#endif
 	KUNIT_CASE(rmem_test_dead_area),
 	KUNIT_CASE(rmem_test_any_base),
 	{ }

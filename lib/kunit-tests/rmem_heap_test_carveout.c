@@ -15,6 +15,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/suspend.h>
 
 #include "rmem_heap_test.h"
 
@@ -25,15 +26,14 @@ void rmem_test_scrub_resume(void *data)
 {
 	struct rmem_heap *heap = data;
 
-	enable_work(&heap->carveout->scrub);
-	queue_work(system_dfl_long_wq, &heap->carveout->scrub);
+	heap->ops->start(heap);
 	flush_work(&heap->carveout->scrub);
 }
 
 void rmem_test_scrub_stop(struct kunit *test, struct rmem_heap *heap)
 {
 	flush_work(&heap->carveout->scrub);
-	disable_work_sync(&heap->carveout->scrub);
+	heap->ops->stop(heap);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, rmem_test_scrub_resume, heap));
 }
@@ -151,7 +151,14 @@ static struct rmem_heap *rmem_test_private_heap(struct kunit *test, u8 value)
 	struct rmem_heap *heap = &rmem_test_private(test, value)->heap;
 
 	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	heap->ops->start(heap);
 	return heap;
+}
+
+static void rmem_test_private_end(struct rmem_heap *heap)
+{
+	heap->ops->stop(heap);
+	heap->ops->exit(heap);
 }
 
 /* A carveout of any size at any address, whose memory is never accessed */
@@ -177,7 +184,7 @@ static void rmem_test_boot_contents(struct kunit *test)
 	buf = rmem_test_pool_alloc(test, heap, SZ_4M);
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(buf->extent.paddr), 0, SZ_4M));
 	rmem_heap_buffer_free(buf);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
 
 static phys_addr_t rmem_test_bad_piece;
@@ -191,9 +198,13 @@ static int rmem_test_clear_fails(struct rmem_heap *heap, const struct phys_vec *
 	return 0;
 }
 
+/* How many pages were cleared, or only said to be */
+static unsigned int rmem_test_cleared;
+
 static int rmem_test_clear_nothing(struct rmem_heap *heap, const struct phys_vec *piece,
 				   bool killable)
 {
+	rmem_test_cleared += PHYS_PFN(piece->len);
 	return 0;
 }
 
@@ -232,7 +243,7 @@ static void rmem_test_scrub_fails(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base), 0xa5, piece));
 
 	rmem_heap_buffer_free(buf);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
 
 static const bool rmem_test_by_worker[] = { true, false };
@@ -326,7 +337,7 @@ struct rmem_test_wait {
 static const struct rmem_test_wait rmem_test_waits[] = {
 	{ "all of the region has the piece in it", SZ_4M, true },
 	{ "memory that is clear is not waited for", SZ_2M, false },
-	{ "memory that is dirty and not in the piece is not waited for", SZ_2M, false, true },
+	{ "memory that is dirty waits for any piece", SZ_2M, true, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(rmem_test_waits, rmem_test_waits, name);
@@ -356,7 +367,7 @@ static void rmem_test_wait(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w.done_early, !wait->waits);
 	KUNIT_EXPECT_EQ(test, w.paddr, heap->region->rmem->base);
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
 
 /* Tasks that together ask for no more than the region has get it, each time, and clear */
@@ -468,7 +479,7 @@ static void rmem_test_count(struct kunit *test)
 	unsigned int n = 0;
 
 	if (!PAGE_ALIGNED(c->len)) {
-		heap->ops->exit(heap);
+		rmem_test_private_end(heap);
 		kunit_skip(test, "the size is of whole pages of 4 KiB");
 	}
 	bufs = kunit_kcalloc(test, c->n + 1, sizeof(*bufs), GFP_KERNEL);
@@ -478,7 +489,7 @@ static void rmem_test_count(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, c->n);
 	while (n)
 		rmem_heap_buffer_free(bufs[--n]);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
 
 /**
@@ -531,7 +542,7 @@ static void rmem_test_place(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf->extent.paddr - p->base, p->offset);
 	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(buf->extent.paddr, p->align));
 	rmem_heap_buffer_free(buf);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
 
 /* First fit from below, for small and large buffers alike; the neighbours are not touched */
@@ -561,7 +572,7 @@ static void rmem_test_first_fit(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bufs); i++)
 		if (i != 1 && i != 3 && i != 5 && i != 6)
 			rmem_heap_buffer_free(bufs[i]);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
 
 /**
@@ -632,10 +643,8 @@ static void rmem_test_choice(struct kunit *test)
 		if (c->dirty[i] == 'u')
 			rmem_heap_buffer_free(bufs[i]);
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
-	heap->ops->exit(heap);
+	rmem_test_private_end(heap);
 }
-
-static unsigned int rmem_test_cleared;
 
 static int rmem_test_clear_counted(struct rmem_heap *heap, const struct phys_vec *piece,
 				   bool killable)
@@ -703,7 +712,142 @@ static void rmem_test_clears_dirty_only(struct kunit *test)
 	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
 	rmem_heap_buffer_free(buf);
 	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	rmem_test_private_end(heap);
+}
+
+/* A heap whose export is not complete has not changed the memory, and neither has its end */
+static void rmem_test_not_started(struct kunit *test)
+{
+	struct rmem_heap *heap = &rmem_test_private(test, 0xa5)->heap;
+	const struct reserved_mem *rmem = heap->region->rmem;
+
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, SZ_4M);
+	queue_work(system_dfl_long_wq, &heap->carveout->scrub);
+	flush_work(&heap->carveout->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, SZ_4M);
 	heap->ops->exit(heap);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(rmem->base), 0xa5, SZ_4M));
+}
+
+/* The worker ends after 16 MiB, and goes on later: its end is waited for where it is stopped */
+static void rmem_test_batch(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_unreal(test, SZ_1G, 44 * SZ_1M);
+	unsigned int i;
+
+	bitmap_fill(heap->carveout->dirty, heap->carveout->nr_pages);
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_nothing);
+	for (i = 0; i < 3; i++) {
+		rmem_test_cleared = 0;
+		heap->carveout->scrub.func(&heap->carveout->scrub);
+		KUNIT_EXPECT_EQ(test, rmem_test_cleared,
+				(i < 2 ? SZ_16M : 12 * SZ_1M) >> PAGE_SHIFT);
+	}
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	rmem_test_private_end(heap);
+}
+
+#ifdef CONFIG_FREEZER
+/* The worker of a frozen system clears nothing, and goes on when the system is back */
+static void rmem_test_frozen(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, RMEM_TEST_HEAP);
+	struct rmem_buffer *buf = rmem_test_pool_alloc(test, heap, SZ_1M);
+	void *vaddr = rmem_test_mem(buf->extent.paddr);
+
+	flush_work(&heap->carveout->scrub);
+	memset(vaddr, 0xa5, buf->len);
+	freeze_workqueues_begin();
+	rmem_heap_buffer_free(buf);
+	fsleep(50 * USEC_PER_MSEC);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, SZ_1M);
+	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0xa5, SZ_1M));
+	thaw_workqueues();
+	flush_work(&heap->carveout->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+}
+#endif
+
+/* After a hibernation no buffer has what is in memory that the image does not contain */
+static void rmem_test_hibernation(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "combined@1c800000");
+	struct rmem_heap *linear = rmem_test_heap(test, RMEM_TEST_HEAP);
+	struct rmem_heap *device_only = rmem_test_heap(test, "device-only@17000000");
+	u64 available = heap->ops->available(heap);
+	struct rmem_buffer *buf;
+	size_t len;
+	void *vaddr;
+
+	KUNIT_ASSERT_EQ(test, heap->memory, RMEM_WC);
+	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
+	len = buf->len;
+	vaddr = rmem_test_mem(buf->extent.paddr);
+	rmem_heap_buffer_free(buf);
+	flush_work(&heap->carveout->scrub);
+	flush_work(&linear->carveout->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+
+	/* Memory keeps what it has while the machine sleeps. */
+	KUNIT_EXPECT_EQ(test, rmem_heap_carveout_pm(NULL, PM_SUSPEND_PREPARE, NULL), NOTIFY_DONE);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+
+	rmem_heap_carveout_pm(NULL, PM_HIBERNATION_PREPARE, NULL);
+	flush_work(&heap->carveout->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, available);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(device_only).dirty, 0);
+	/* The image contains the linear map, but for high memory. */
+	if (!IS_ENABLED(CONFIG_HIGHMEM))
+		KUNIT_EXPECT_EQ(test, rmem_test_stats(linear).dirty, 0);
+
+	/* The machine has been off. Tasks run before workers do. */
+	memset(vaddr, 0xa5, len);
+	buf = rmem_test_pool_alloc(test, heap, SZ_1M);
+	KUNIT_EXPECT_PTR_EQ(test, rmem_test_mem(buf->extent.paddr), vaddr);
+	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0, SZ_1M));
+	memset(vaddr, 0xa5, buf->len);
+	rmem_heap_buffer_free(buf);
+
+	rmem_heap_carveout_pm(NULL, PM_POST_HIBERNATION, NULL);
+	flush_work(&heap->carveout->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0, SZ_1M));
+}
+
+static unsigned long rmem_test_bad_page = 5;
+
+static unsigned long rmem_test_find_bad_page(const struct rmem_heap *heap, unsigned long at,
+					     unsigned long end)
+{
+	return at <= rmem_test_bad_page && rmem_test_bad_page < end ? rmem_test_bad_page : end;
+}
+
+/* A page that the hardware reports while it is free and clear is lost, and not handed out */
+static void rmem_test_bad_while_free(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_private_heap(test, 0xa5);
+	phys_addr_t base = heap->region->rmem->base;
+	struct rmem_buffer *buf;
+
+	flush_work(&heap->carveout->scrub);
+	KUNIT_ASSERT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	memset(rmem_test_mem(base + PFN_PHYS(rmem_test_bad_page)), 0xa5, PAGE_SIZE);
+	kunit_activate_static_stub(test, rmem_heap_carveout_bad_page, rmem_test_find_bad_page);
+	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
+	KUNIT_EXPECT_GT(test, buf->extent.paddr, base + PFN_PHYS(rmem_test_bad_page));
+	rmem_heap_buffer_free(buf);
+	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_4M));
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_bad_page);
+	flush_work(&heap->carveout->scrub);
+
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
+	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M - PAGE_SIZE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base + PFN_PHYS(rmem_test_bad_page)), 0xa5,
+					   PAGE_SIZE));
+	rmem_test_private_end(heap);
 }
 
 /* A page that cannot be cleared does not fail an allocation for which there is another place */
@@ -874,6 +1018,13 @@ static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_killed_is_cleared),
 	KUNIT_CASE(rmem_test_killed_in_turn),
 	KUNIT_CASE(rmem_test_warm_limit),
+	KUNIT_CASE(rmem_test_not_started),
+	KUNIT_CASE(rmem_test_batch),
+#ifdef CONFIG_FREEZER
+	KUNIT_CASE(rmem_test_frozen),
+#endif
+	KUNIT_CASE(rmem_test_hibernation),
+	KUNIT_CASE(rmem_test_bad_while_free),
 	{ }
 };
 

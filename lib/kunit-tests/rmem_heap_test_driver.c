@@ -12,6 +12,7 @@
 #include <linux/file.h>
 #include <linux/init.h>
 #include <linux/kernfs.h>
+#include <linux/kmsg_dump.h>
 #include <linux/kthread.h>
 #include <linux/limits.h>
 #include <linux/net.h>
@@ -46,6 +47,30 @@ static int __init driver_probe_early(void)
 }
 subsys_initcall(driver_probe_early);
 
+static int driver_boot_find[4];
+static const char * const driver_boot_devices[] = {
+	"/late-user", "/bouncing", "/sample-held", "/held-user",
+};
+
+/* Asks as a driver would that probes while other drivers have yet to come */
+static int __init driver_probe_at_boot(void)
+{
+	struct device *dev;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(driver_boot_devices); i++) {
+		dev = kzalloc_obj(*dev);
+		if (!dev)
+			return -ENOMEM;
+		dev->of_node = of_find_node_by_path(driver_boot_devices[i]);
+		driver_boot_find[i] = PTR_ERR_OR_ZERO(rmem_heap_find(dev, 0));
+		of_node_put(dev->of_node);
+		kfree(dev);
+	}
+	return 0;
+}
+device_initcall(driver_probe_at_boot);
+
 /* A driver that probes before the heaps are registered is told to come again. */
 static void driver_too_early(struct kunit *test)
 {
@@ -55,6 +80,49 @@ static void driver_too_early(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
 	KUNIT_EXPECT_EQ(test, driver_early_find, -EPROBE_DEFER);
 	KUNIT_EXPECT_EQ(test, driver_early_export, -EPROBE_DEFER);
+}
+
+/* A driver waits for the driver that may export the region, but not for ever or in vain. */
+static void driver_finds_later(struct kunit *test)
+{
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	int ret = PTR_ERR_OR_ZERO(rmem_heap_find(dev, 0));
+
+	/* An owned region, and a pool: a driver may export them */
+	KUNIT_EXPECT_EQ(test, driver_boot_find[0], -EPROBE_DEFER);
+	KUNIT_EXPECT_EQ(test, driver_boot_find[1], -EPROBE_DEFER);
+	/* The administrator has blocked it; and a CMA area, which no driver can export */
+	KUNIT_EXPECT_EQ(test, driver_boot_find[2], -EACCES);
+	KUNIT_EXPECT_EQ(test, driver_boot_find[3], -EACCES);
+	/* Drivers in modules may come for some time after the boot. */
+	if (!IS_ENABLED(CONFIG_MODULES))
+		KUNIT_EXPECT_EQ(test, ret, -EACCES);
+}
+
+/* The kernel log says why a region cannot be exported that sysfs does not show. */
+static void driver_says_no_folder(struct kunit *test)
+{
+	struct rmem_region *region = rmem_test_region(test, "failing@1f500000");
+	struct device *dev = rmem_test_device(test, "/failing-user"), *folder = region->dev;
+	char *line = kunit_kzalloc(test, 1024, GFP_KERNEL);
+	struct kmsg_dump_iter iter;
+	bool said = false;
+	size_t len;
+
+	KUNIT_ASSERT_NOT_NULL(test, line);
+	if (region->heap)
+		kunit_skip(test, "the region has a heap");
+	region->dev = NULL;
+	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -ENXIO);
+	region->dev = folder;
+	KUNIT_EXPECT_NULL(test, region->heap);
+
+	kmsg_dump_rewind(&iter);
+	while (kmsg_dump_get_line(&iter, false, line, 1023, &len)) {
+		line[len] = '\0';
+		said |= !!strstr(line, "failing@1f500000: cannot export it: it has no device");
+	}
+	KUNIT_EXPECT_TRUE(test, said);
 }
 
 #ifdef CONFIG_NET
@@ -330,6 +398,8 @@ static void driver_no_folder(struct kunit *test)
 
 static struct kunit_case rmem_heap_driver_cases[] = {
 	KUNIT_CASE(driver_too_early),
+	KUNIT_CASE(driver_finds_later),
+	KUNIT_CASE(driver_says_no_folder),
 #ifdef CONFIG_NET
 	KUNIT_CASE(driver_boot_events),
 #endif

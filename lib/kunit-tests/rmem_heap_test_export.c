@@ -5,11 +5,15 @@
  */
 
 #include <kunit/device.h>
+#include <kunit/static_stub.h>
+#include <linux/bitmap.h>
+#include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/file.h>
 #include <linux/iosys-map.h>
 #include <linux/kernfs.h>
+#include <linux/kthread.h>
 #include <linux/of.h>
 #include <linux/of_platform.h>
 #include <linux/platform_device.h>
@@ -325,6 +329,155 @@ static void rmem_test_available(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size - SZ_64K);
 }
 
+/* Memory that buffers give back while no driver exports the region stays as it is */
+static void rmem_test_unbound_freed(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
+	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+	void *vaddr = rmem_test_mem(rmem_test_buf(dmabuf)->extent.paddr);
+	struct work_struct *scrub = &heap->carveout->scrub;
+	struct rmem_stats stats;
+
+	memset(vaddr, 0xa5, dmabuf->size);
+	rmem_test_unbind(test, dev);
+	rmem_test_put(test, dmabuf);
+	flush_work(scrub);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.dirty, SZ_1M + SZ_64K);
+	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0xa5, SZ_1M));
+
+	kunit_release_action(test, rmem_test_bind, dev);
+	flush_work(scrub);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr + SZ_64K, 0, SZ_1M - SZ_64K));
+}
+
+/**
+ * struct rmem_test_flight - an allocation in flight while a driver is unbound
+ * @test: the test
+ * @heap: the heap
+ * @dev: device of the driver
+ * @result: what the allocation has returned
+ * @clears: the allocation clears memory
+ * @go: it may go on
+ * @allocated: it has ended
+ * @unbound: the driver has been unbound
+ */
+struct rmem_test_flight {
+	struct kunit *test;
+	struct rmem_heap *heap;
+	struct device *dev;
+	struct dma_buf *result;
+	struct completion clears;
+	struct completion go;
+	struct completion allocated;
+	struct completion unbound;
+};
+
+static struct rmem_test_flight *rmem_test_flight;
+
+static int rmem_test_clear_waits(struct rmem_heap *heap, const struct phys_vec *piece,
+				 bool killable)
+{
+	complete(&rmem_test_flight->clears);
+	wait_for_completion(&rmem_test_flight->go);
+	return rmem_heap_clear(piece, NULL, killable);
+}
+
+static int rmem_test_flight_alloc(void *data)
+{
+	struct rmem_test_flight *flight = data;
+
+	/* Stubs are for tasks of the test. */
+	current->kunit_test = flight->test;
+	flight->result = rmem_heap_alloc(flight->heap, SZ_64K, O_RDWR);
+	current->kunit_test = NULL;
+	complete(&flight->allocated);
+	return 0;
+}
+
+static int rmem_test_flight_unbind(void *data)
+{
+	struct rmem_test_flight *flight = data;
+
+	device_release_driver(flight->dev);
+	complete_all(&flight->unbound);
+	return 0;
+}
+
+/* The driver is not unbound while the worker clears memory */
+static void rmem_test_unbind_stops(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
+	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
+	struct rmem_test_flight flight = { .dev = dev };
+	struct work_struct *scrub = &heap->carveout->scrub;
+	struct rmem_stats before, after;
+
+	init_completion(&flight.unbound);
+	flush_work(scrub);
+	mutex_lock(&heap->carveout->scrubbing);
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_1M));
+	while (!(work_busy(scrub) & WORK_BUSY_RUNNING))
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(kthread_run(rmem_test_flight_unbind, &flight, "rmem")));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&flight.unbound, HZ / 5), 0);
+	mutex_unlock(&heap->carveout->scrubbing);
+	wait_for_completion(&flight.unbound);
+
+	/* The driver's own frame */
+	flush_delayed_fput();
+	rmem_heap_stats(heap, &before);
+	flush_work(scrub);
+	rmem_heap_stats(heap, &after);
+	KUNIT_EXPECT_EQ(test, after.dirty, before.dirty);
+	rmem_test_bind(dev);
+	KUNIT_EXPECT_NOT_NULL(test, dev->driver);
+}
+
+/* The driver is not unbound before an allocation in flight has ended */
+static void rmem_test_unbind_waits(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
+	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
+	struct rmem_test_flight flight = { .test = test, .heap = heap, .dev = dev };
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
+
+	rmem_test_scrub_stop(test, heap);
+	rmem_test_put(test, dmabuf);
+	init_completion(&flight.clears);
+	init_completion(&flight.go);
+	init_completion(&flight.allocated);
+	init_completion(&flight.unbound);
+	rmem_test_flight = &flight;
+	/* As if it had been freed long ago: but no memory is clear. */
+	bitmap_fill(heap->carveout->dirty, heap->carveout->nr_pages);
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_waits);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(rmem_test_flight_alloc, &flight, "rmem")));
+	wait_for_completion(&flight.clears);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(rmem_test_flight_unbind, &flight, "rmem")));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&flight.unbound, HZ / 5), 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&flight.allocated));
+	/* Others do not begin, and do not wait. */
+	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
+	complete_all(&flight.go);
+	wait_for_completion(&flight.unbound);
+	KUNIT_EXPECT_TRUE(test, completion_done(&flight.allocated));
+	wait_for_completion(&flight.allocated);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+
+	KUNIT_EXPECT_FALSE(test, IS_ERR(flight.result));
+	if (!IS_ERR(flight.result))
+		dma_buf_put(flight.result);
+	flush_delayed_fput();
+	kunit_release_action(test, rmem_test_scrub_resume, heap);
+	rmem_test_bind(dev);
+	KUNIT_EXPECT_NOT_NULL(test, dev->driver);
+}
+
 /* Many steps of a fixed seed: bind, unbind, allocate, free, in any order */
 static void rmem_test_export_rounds(struct kunit *test)
 {
@@ -394,6 +547,9 @@ static struct kunit_case rmem_heap_export_cases[] = {
 	KUNIT_CASE(rmem_test_export_shared),
 	KUNIT_CASE(rmem_test_export_keep),
 	KUNIT_CASE_PARAM(rmem_test_available, rmem_test_samples_gen_params),
+	KUNIT_CASE(rmem_test_unbound_freed),
+	KUNIT_CASE(rmem_test_unbind_stops),
+	KUNIT_CASE(rmem_test_unbind_waits),
 	KUNIT_CASE(rmem_test_export_rounds),
 	{ }
 };

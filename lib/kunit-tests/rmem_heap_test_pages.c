@@ -21,11 +21,13 @@
 static void rmem_test_private_init(struct kunit *test, struct rmem_test_made *p)
 {
 	KUNIT_ASSERT_EQ(test, p->heap.ops->init(&p->heap), 0);
+	p->heap.ops->start(&p->heap);
 	flush_work(&p->heap.carveout->scrub);
 }
 
 static void rmem_test_private_exit(struct rmem_test_made *p)
 {
+	p->heap.ops->stop(&p->heap);
 	p->heap.ops->exit(&p->heap);
 }
 

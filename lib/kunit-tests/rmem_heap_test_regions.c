@@ -914,9 +914,9 @@ static void lookup_not_found(struct kunit *test)
 {
 	struct device *dev;
 
-	/* Its region has no heap. */
+	/* Its region has no heap, see rmem_heap_driver. */
 	dev = rmem_test_device(test, "/bouncing");
-	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -EACCES);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(rmem_heap_find(dev, 0)));
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 1)), -ENODEV);
 
 	/* It has no region. */
@@ -995,12 +995,60 @@ static void lookup_owns_cma_area(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(NULL, true));
 }
 
+/**
+ * struct lookup_refused - a region that is refused, and an area that no region has
+ * @name: name of both
+ * @mode: mode of the region
+ * @owned: the area is kept from cma_heap
+ */
+struct lookup_refused {
+	const char *name;
+	enum rmem_heap_mode mode;
+	bool owned;
+};
+
+static const struct lookup_refused lookup_refused_cases[] = {
+	/* One of two nodes of one name: the area is the other's */
+	{ "twin@1000", RMEM_HEAP_CMA, true },
+	{ "twin@1000", RMEM_HEAP_CARVEOUT, false },
+	/* The area of cma= has this name */
+	{ "reserved", RMEM_HEAP_CARVEOUT, false },
+	{ "reserved", RMEM_HEAP_COHERENT, false },
+	{ "reserved", RMEM_HEAP_CMA, false },
+};
+
+/* A node with the name of another heap is refused, and does not hide that heap */
+static void lookup_hides_nothing(struct kunit *test)
+{
+	const struct cma *cma = rmem_test_region(test, "cma@10000000")->rmem->priv;
+	void *area = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, area);
+	for (i = 0; i < ARRAY_SIZE(lookup_refused_cases); i++) {
+		const struct lookup_refused *c = &lookup_refused_cases[i];
+		struct rmem_region region = {
+			.name = c->name, .mode = c->mode, .status = RMEM_INVALID,
+		};
+
+		/* What an area is made of is mm's to know, but not where its name is. */
+		strscpy(area + (cma_get_name(cma) - (const char *)cma), c->name, 64);
+		KUNIT_ASSERT_STREQ(test, cma_get_name(area), c->name);
+		list_add_tail(&region.list, &rmem_regions);
+		KUNIT_EXPECT_EQ_MSG(test, rmem_heap_owns_cma_area(area, false), c->owned,
+				    "%s, mode %d", c->name, c->mode);
+		KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(area, true));
+		list_del(&region.list);
+	}
+}
+
 static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE_PARAM(lookup_found, lookup_gen_params),
 	KUNIT_CASE(lookup_not_found),
 	KUNIT_CASE(lookup_by_name),
 	KUNIT_CASE(lookup_namesake),
 	KUNIT_CASE(lookup_owns_cma_area),
+	KUNIT_CASE(lookup_hides_nothing),
 	{}
 };
 
