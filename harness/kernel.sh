@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # usage: kernel.sh TARGET [VARIANT]    build build/tree into build/TARGET or build/TARGET-VARIANT
 #
-#	um	[debug|modules|plain|coverage|clang|preempt]
+#	um	[debug|modules|plain|coverage|clang|preempt|clients]
 #	arm64	[64k|clang|fail]	for QEMU's "virt" machine, as the next three
 #	arm	[lpae|vexpress]	vexpress is for QEMU's vexpress-a9
 #	riscv64
@@ -10,7 +10,7 @@
 #
 # debug has all that finds bugs, modules has cma_heap as one, plain is without our code,
 # coverage counts what was run, fail lets functions fail; 64k is the size of pages; preempt
-# traces where preemption is off, for make bench.
+# traces where preemption is off, for make bench; clients has what Debian's programs need.
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -22,7 +22,7 @@ configs=$root/harness/configs
 
 packages= variants= prefix= also=
 case $target in
-um) arch=um image=linux variants="debug modules plain coverage clang preempt" ;;
+um) arch=um image=linux variants="debug modules plain coverage clang preempt clients" ;;
 arm64)
 	# kunit.py boots the compressed one.
 	arch=arm64 image=arch/arm64/boot/Image also=Image.gz variants="64k clang fail"
