@@ -79,6 +79,7 @@ if [ "$all" = all ]; then
 	for target in riscv64 x86_64; do
 		kernel TARGET=$target
 	done
+	suite "small configurations" harness/configs.sh
 
 	kernel TARGET=arm64
 	kunit_qemu "KUnit, arm64" arm64
