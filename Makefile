@@ -35,6 +35,7 @@ help:
 	@echo 'make demo-framebuffer     heap buffers on the screen of an emulated board'
 	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
 	@echo 'make importers            vivid, virtio-gpu, udmabuf and edu on heap buffers'
+	@echo 'make clients              stress-ng, gdb, udevd, v4l2-ctl and GStreamer on heaps'
 	@echo 'make clean                remove what was built, keep the kernel source'
 	@echo 'make distclean            remove build/'
 
@@ -79,6 +80,10 @@ importers: tree
 	@harness/kernel.sh arm64
 	@exec harness/importers.sh
 
+clients: tree
+	@harness/kernel.sh um clients
+	@exec harness/clients.sh
+
 clean:
 	@for f in build/* build/.[!.]*; do \
 		case $$f in build/cache|build/src|build/apt) ;; *) rm -rf "$$f" ;; esac; \
@@ -88,5 +93,5 @@ distclean:
 	rm -rf build
 
 .PHONY: help tree kernel boot run test test-all bench coverage mutants demo-framebuffer \
-	demo-restricted importers clean distclean
+	demo-restricted importers clients clean distclean
 .DEFAULT_GOAL := help

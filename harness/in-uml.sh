@@ -5,6 +5,9 @@
 # For what a machine's kernel may not have: here there is a /dev/udmabuf. The files are this
 # machine's, but for a /tmp of its own; there is no network. From the environment:
 #   UML_MEM=3G      memory for all of it
+#   UML_DTB=x.dtb   device tree, may be left out
+#   UML_KERNEL=um-x build/um-x/linux instead of build/um/linux
+#   UML_APPEND=...  more kernel parameters
 #   TIMEOUT=600     seconds until it is stopped
 # and all else is the command's. Its output is stdout, with what the kernel says, and its exit
 # status is ours.
@@ -34,6 +37,7 @@ trap 'rm -f "$script"' EXIT
 )
 
 # Our own /tmp may be where the repository is.
+append="loglevel=5 run=$script again=$root ${UML_APPEND:-}"
 rc= uml=
 while IFS= read -r line; do
 	case $line in
@@ -41,8 +45,8 @@ while IFS= read -r line; do
 	"in-uml: boot ended with "*) uml=${line##* } ;;
 	*) printf '%s\n' "$line" ;;
 	esac
-done < <(MEM=${UML_MEM:-3G} DTB='' INITRD=$dir/host.cpio KERNEL='' \
-	APPEND="loglevel=5 run=$script again=$root" "$root/harness/boot.sh" 2>&1 </dev/null &&
+done < <(MEM=${UML_MEM:-3G} DTB=${UML_DTB:-} INITRD=$dir/host.cpio KERNEL=${UML_KERNEL:-} \
+	APPEND=$append "$root/harness/boot.sh" 2>&1 </dev/null &&
 	echo "in-uml: boot ended with 0" || echo "in-uml: boot ended with $?")
 [ -n "$rc" ] || die "User-Mode Linux ended before the command did"
 [ "$uml" = 0 ] || die "User-Mode Linux did not power off: status $uml"

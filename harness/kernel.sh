@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # usage: kernel.sh TARGET [VARIANT]    build build/tree into build/TARGET or build/TARGET-VARIANT
 #
-#	um	[debug|modules|plain|coverage|clang|preempt]
+#	um	[debug|modules|plain|coverage|clang|preempt|clients]
 #	arm64	[64k|clang|fail]	for QEMU's "virt" machine, as the next three
 #	arm	[lpae|vexpress]	vexpress is for QEMU's vexpress-a9
 #	riscv64
@@ -10,7 +10,7 @@
 #
 # debug has all that finds bugs, modules has cma_heap as one, plain is without our code,
 # coverage counts what was run, fail lets functions fail; 64k is the size of pages; preempt
-# traces where preemption is off, for make bench.
+# traces where preemption is off, for make bench; clients has what Debian's programs need.
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
@@ -22,7 +22,7 @@ configs=$root/harness/configs
 
 packages= variants= prefix= also=
 case $target in
-um) arch=um image=linux variants="debug modules plain coverage clang preempt" ;;
+um) arch=um image=linux variants="debug modules plain coverage clang preempt clients" ;;
 arm64)
 	# kunit.py boots the compressed one.
 	arch=arm64 image=arch/arm64/boot/Image also=Image.gz variants="64k clang fail"
@@ -33,6 +33,8 @@ riscv64) arch=riscv image=arch/riscv/boot/Image prefix=riscv64-linux-gnu- ;;
 x86_64) arch=x86_64 image=arch/x86/boot/bzImage ;;
 *) die "TARGET must be um, arm, arm64, riscv64 or x86_64" ;;
 esac
+# harness/configs.sh has only OBJECTS compiled, with the options of the file FRAGMENT, too.
+[ -z "${FRAGMENT:-}" ] || variants+=" small"
 out=$build/$target${variant:+-$variant}
 case " $variants " in
 *" ${variant:-${variants%% *}} "*) ;;
@@ -68,7 +70,7 @@ if [ "$variant" != plain ] && [ -e "$tree/kernel/dma/rmem_heap.c" ]; then
 fi
 # The devices that the demonstrations are about
 [ "$target-$variant" != arm64- ] || { add "$configs/virtio.config"; add "$configs/media.config"; }
-[ -z "$variant" ] || add "$configs/$variant.config"
+[ -z "$variant" ] || add "${FRAGMENT:-$configs/$variant.config}"
 
 mk=(-C "$tree" O="$out" ARCH="$arch" "${make_args[@]}")
 
@@ -110,6 +112,11 @@ if [ ! -e "$out/.config" ] || ! cmp -s "$out/config.id.new" "$out/config.id"; th
 	mv "$out/config.id.new" "$out/config.id"
 fi
 rm -f "$out/fragments.config.new" "$out/config.id.new"
+
+if [ "$variant" = small ]; then
+	run_make "$out/build.log" "${mk[@]}" -j"$(nproc)" W=1 $OBJECTS
+	exit
+fi
 
 before=$(stat -c %Y.%s "$out/$image" 2>/dev/null || true)
 say "building $name/$image"

@@ -13,7 +13,8 @@ all=${1:-}
 [ -z "$all" ] || [ "$all" = all ] || die "the argument can only be: all"
 cd "$root"
 # What narrows a test by hand
-unset CHECK_TREE ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT UML_MEM
+unset CHECK_TREE ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT UML_MEM \
+	UML_DTB UML_KERNEL UML_APPEND FRAGMENT OBJECTS
 lock_folder "$logs"
 if [ "$all" = all ]; then
 	# What has passed with these very files need not pass again.
@@ -68,6 +69,7 @@ if [ "$all" = all ]; then
 	suite "boots with cma_heap as a module" harness/boots.sh modules
 	kernel VARIANT=plain
 	suite "the tool without our code" tool plain
+	suite "make clients" setpriv --pdeathsig TERM make clients
 	suite "make coverage" setpriv --pdeathsig TERM make coverage
 	suite "mistakes that KUnit must notice" harness/mutants.sh few
 
@@ -78,6 +80,7 @@ if [ "$all" = all ]; then
 	for target in riscv64 x86_64; do
 		kernel TARGET=$target
 	done
+	suite "small configurations" harness/configs.sh
 
 	kernel TARGET=arm64
 	kunit_qemu "KUnit, arm64" arm64
