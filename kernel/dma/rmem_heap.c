@@ -477,6 +477,9 @@ struct dma_buf *rmem_heap_alloc(struct rmem_heap *heap, size_t len, u32 fd_flags
 {
 	struct dma_buf *dmabuf = ERR_PTR(-ENODEV);
 
+	/* Who tries again and again must not keep the last export from its end. */
+	if (!READ_ONCE(heap->active))
+		return dmabuf;
 	atomic_inc(&heap->allocating);
 	smp_mb__after_atomic();	/* Pairs with heap_deactivate(). */
 	if (READ_ONCE(heap->active))
