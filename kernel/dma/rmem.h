@@ -193,8 +193,9 @@ struct rmem_stats {
  * @init: set the memory type of a heap and make what the allocator needs; may sleep. Writes
  *	the reason of the region and returns an errno on failure
  * @exit: undo @init
- * @start: the first export is complete: free memory may be cleared. NULL if it never is
- * @stop: the last export ends: access no free memory until the next @start; may sleep
+ * @start: the first export is complete, or the first one after none: free memory may be
+ *	cleared. NULL if it never is. May be called again before @stop
+ * @stop: the last export has ended: access no free memory until the next @start; may sleep
  * @alloc: set the extents, and @vaddr if RMEM_WC, of a buffer of @len bytes, all cleared
  *	unless RMEM_DEVICE_ONLY; may sleep. -ENOMEM if the region has no room, -EINTR if the
  *	task was killed
@@ -337,6 +338,7 @@ int rmem_heap_clear(const struct phys_vec *extent, void *vaddr, bool killable);
  * @nr_used: number of bits set in @used
  * @nr_lost: number of pages that could not be cleared
  * @freed: memory has been freed since the worker last began: it is in the caches
+ * @started: @scrub is enabled; changed by exports only, one at a time
  * @scrubbing: held by the worker while it clears a piece
  * @scrub: the worker: clears free pages that are dirty. Disabled while there is no export
  */
@@ -353,6 +355,7 @@ struct rmem_carveout {
 	unsigned long nr_used;
 	unsigned long nr_lost;
 	bool freed;
+	bool started;
 
 	struct mutex scrubbing;	/* outside @lock */
 	struct work_struct scrub;

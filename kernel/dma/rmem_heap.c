@@ -179,7 +179,7 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 	}
 	/* A device shows which pool the users of the region get. */
 	if (!region->dev)
-		rmem_set_reason(region, "it has no device in sysfs, see above");
+		rmem_set_reason(region, "it has no device in sysfs, see the boot messages");
 	ret = region->dev ? heap_assign(heap) : -ENXIO;
 	if (ret)
 		goto err_free;
@@ -312,7 +312,7 @@ static bool heap_is_possible(const struct rmem_region *region)
 	/* cma_heap has registered heaps of these names already. */
 	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
 		return false;
-	return rmem_heap_pool_ops(region->mode) && !region->blocked &&
+	return region->dev && rmem_heap_pool_ops(region->mode) && !region->blocked &&
 	       (region->status == RMEM_AVAILABLE || region->status == RMEM_OWNED);
 }
 
@@ -369,13 +369,14 @@ static void heap_deactivate(struct device *dev, void *res)
 {
 	struct rmem_heap *heap = *(struct rmem_heap **)res;
 
-	scoped_guard(mutex, &export_mutex) {
+	scoped_guard(mutex, &export_mutex)
 		WRITE_ONCE(heap->active, heap->active - 1);
-		smp_mb();	/* Pairs with rmem_heap_alloc(). */
-		wait_var_event(&heap->allocating, heap->active || !atomic_read(&heap->allocating));
+	smp_mb();	/* Pairs with rmem_heap_alloc(). */
+	wait_var_event(&heap->allocating,
+		       READ_ONCE(heap->active) || !atomic_read(&heap->allocating));
+	scoped_guard(mutex, &export_mutex)
 		if (!heap->active && heap->ops->stop)
 			heap->ops->stop(heap);
-	}
 	kobject_uevent(&heap->region->dev->kobj, KOBJ_CHANGE);
 }
 
@@ -384,13 +385,15 @@ static void heap_deactivate(struct device *dev, void *res)
  * @dev: the driver's device, with a memory-region property
  * @index: index of the region in memory-region
  * @flags: for carveouts, else 0. RMEM_HEAP_KEEP: the region is not cleared, and the first
- *	buffers have what the boot has left in it. RMEM_HEAP_WC: the CPU may map the region
+ *	buffers have what the boot has left in it; write-combined memory keeps this until
+ *	the machine tries to hibernate. RMEM_HEAP_WC: the CPU may map the region
  *	though its node is no-map, write-combined
  *
  * By exporting, the driver promises that nothing uses the region except through this heap: not
  * the driver itself by address, and no firmware. When the driver is unbound, the heap, its
  * buffers and their mappings stay; until a driver exports the region again, allocations fail
- * with -ENODEV, and the heap does not access memory that is free.
+ * with -ENODEV, and the heap does not access memory that is free. The export ends after the
+ * remove function of the driver.
  *
  * Context: may sleep. Call it in the probe function: the export ends when the driver is
  * unbound.
@@ -436,7 +439,8 @@ EXPORT_SYMBOL_GPL(devm_rmem_heap_export);
  *
  * Heaps are never removed, so the pointer needs no release.
  *
- * Context: may sleep.
+ * Context: may sleep. Call it in the probe function: the driver core warns when it is called
+ * after the time for deferred probes, for a region whose driver has not come.
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, and while the driver that
  * exports the region may still come, see driver_deferred_probe_check_state(); -ENODEV if
  * memory-region has no such entry; -EACCES if the region has no heap: the boot messages say why.

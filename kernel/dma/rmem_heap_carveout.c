@@ -157,7 +157,7 @@ static bool carveout_next_block(unsigned long *map, unsigned long *from, unsigne
  * first, then a clear one. While memory is warm that was freed a moment ago, dirty places count
  * as clear: a task that allocates and frees without a pause gets its own memory again, instead
  * of memory from all over the region. Called with @search held and @lock not: what changes
- * meanwhile only adds to the pages that are free or clear, but for pages of buffers.
+ * meanwhile only adds to the free pages. Pages may become dirty; carveout_take() looks again.
  */
 static unsigned long carveout_find(const struct rmem_carveout *c, unsigned long nr)
 {
@@ -286,7 +286,7 @@ static void carveout_free(struct rmem_heap *heap, struct rmem_buffer *buf)
 		idle = !c->freed;
 		WRITE_ONCE(c->freed, clears);
 	}
-	/* If memory was freed before, the worker is queued already. */
+	/* If memory was freed before, the worker is queued, or carveout_start() queues it. */
 	if (clears && idle)
 		queue_work(carveout_wq, &c->scrub);
 }
@@ -373,8 +373,11 @@ int rmem_heap_carveout_pm(struct notifier_block *nb, unsigned long action, void 
 	list_for_each_entry(c, &carveouts, list) {
 		const struct reserved_mem *rmem = c->heap->region->rmem;
 
-		queue_work(carveout_wq, &c->scrub);
-		if (action == PM_POST_HIBERNATION || c->heap->memory == RMEM_DEVICE_ONLY ||
+		if (action == PM_POST_HIBERNATION) {
+			queue_work(carveout_wq, &c->scrub);
+			continue;
+		}
+		if (c->heap->memory == RMEM_DEVICE_ONLY ||
 		    (c->heap->memory == RMEM_LINEAR &&
 		     !PageHighMem(phys_to_page(rmem->base + rmem->size - 1))))
 			continue;
@@ -385,16 +388,24 @@ int rmem_heap_carveout_pm(struct notifier_block *nb, unsigned long action, void 
 	return NOTIFY_OK;
 }
 
-/* The work is disabled while no driver exports the region: nothing can queue it then. */
+/* The work is disabled while there is no export: nothing can queue it then. */
 static void carveout_start(struct rmem_heap *heap)
 {
-	enable_work(&heap->carveout->scrub);
-	queue_work(carveout_wq, &heap->carveout->scrub);
+	struct rmem_carveout *c = heap->carveout;
+
+	if (!c->started)
+		enable_work(&c->scrub);
+	c->started = true;
+	queue_work(carveout_wq, &c->scrub);
 }
 
 static void carveout_stop(struct rmem_heap *heap)
 {
-	disable_work_sync(&heap->carveout->scrub);
+	struct rmem_carveout *c = heap->carveout;
+
+	if (c->started)
+		disable_work_sync(&c->scrub);
+	c->started = false;
 }
 
 /* Reads the bitmaps without a lock: the figures are for people. */
@@ -452,7 +463,7 @@ DEFINE_SHOW_ATTRIBUTE(map);
 
 static int __init carveout_setup(void)
 {
-	/* The image of a hibernation has to be true of memory that is not in it: freeze. */
+	/* Drivers may turn memory off when they suspend: the worker is frozen by then. */
 	carveout_wq = alloc_workqueue("rmem_heap", WQ_UNBOUND | WQ_FREEZABLE, 0);
 	pm_notifier(rmem_heap_carveout_pm, 0);
 	debugfs_create_file("map", 0400, debugfs_create_dir("rmem_heap", NULL), NULL, &map_fops);

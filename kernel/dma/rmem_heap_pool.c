@@ -233,8 +233,8 @@ int rmem_heap_restricted_grow(struct rmem_buffer *buf)
 
 /*
  * swiotlb allocates at most IO_TLB_SEGSIZE slots at a time, aligned by physical address, so
- * a buffer is a chain of chunks. dma_alloc_pages() clears each of them. An allocation that
- * cannot succeed must not take slots: mappings of devices would fail meanwhile.
+ * a buffer is a chain of chunks. dma_alloc_pages() clears each of them. An allocation of
+ * several that cannot succeed must not take slots: mappings of devices would fail meanwhile.
  */
 static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 {
@@ -244,7 +244,7 @@ static int restricted_alloc(struct rmem_heap *heap, struct rmem_buffer *buf)
 	size_t left = buf->len;
 	int ret = -ENOMEM;
 
-	if (!swiotlb_has_available(dev, left))
+	if (left > PAGE_SIZE << order && !swiotlb_has_available(dev, left))
 		return ret;
 	while (left) {
 		size_t len = min_t(size_t, left, PAGE_SIZE << order);

@@ -381,6 +381,7 @@ static void rmem_test_fragmented(struct kunit *test)
 			heap->region->rmem->size / 2 - SZ_1M);
 }
 
+#ifdef CONFIG_DMA_RESTRICTED_POOL
 /* Takes one slot of every second page of some memory, the first or the last one of the page */
 static void rmem_test_take_slots(struct kunit *test, struct device *dev, dma_addr_t *addrs,
 				 unsigned int n)
@@ -481,7 +482,7 @@ static void rmem_test_too_large(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), size);
 }
 
-/* An allocation gives up as soon as devices have taken what it still needs */
+/* An allocation gives up at the first chunk that devices have taken, if they took too much */
 static void rmem_test_overtaken(struct kunit *test)
 {
 	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
@@ -500,6 +501,8 @@ static void rmem_test_overtaken(struct kunit *test)
 			       rmem_test_chunks.addrs[rmem_test_chunks.n], DMA_BIDIRECTIONAL);
 	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), size);
 }
+
+#endif /* CONFIG_DMA_RESTRICTED_POOL */
 
 /* An area that could not be activated has given its memory back */
 static void rmem_test_dead_area(struct kunit *test)

@@ -770,6 +770,11 @@ static void rmem_test_frozen(struct kunit *test)
 }
 #endif
 
+static void rmem_test_end_hibernation(void *unused)
+{
+	rmem_heap_carveout_pm(NULL, PM_POST_HIBERNATION, NULL);
+}
+
 /* After a hibernation no buffer has what is in memory that the image does not contain */
 static void rmem_test_hibernation(struct kunit *test)
 {
@@ -795,6 +800,7 @@ static void rmem_test_hibernation(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
 
 	rmem_heap_carveout_pm(NULL, PM_HIBERNATION_PREPARE, NULL);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, rmem_test_end_hibernation, NULL), 0);
 	flush_work(&heap->carveout->scrub);
 	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, available);
 	KUNIT_EXPECT_EQ(test, rmem_test_stats(device_only).dirty, 0);
@@ -810,7 +816,7 @@ static void rmem_test_hibernation(struct kunit *test)
 	memset(vaddr, 0xa5, buf->len);
 	rmem_heap_buffer_free(buf);
 
-	rmem_heap_carveout_pm(NULL, PM_POST_HIBERNATION, NULL);
+	kunit_release_action(test, rmem_test_end_hibernation, NULL);
 	flush_work(&heap->carveout->scrub);
 	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
 	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0, SZ_1M));

@@ -415,6 +415,7 @@ static void rmem_test_unbind_stops(struct kunit *test)
 	struct rmem_test_flight flight = { .dev = dev };
 	struct work_struct *scrub = &heap->carveout->scrub;
 	struct rmem_stats before, after;
+	struct task_struct *unbinds;
 
 	init_completion(&flight.unbound);
 	flush_work(scrub);
@@ -422,9 +423,11 @@ static void rmem_test_unbind_stops(struct kunit *test)
 	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_1M));
 	while (!(work_busy(scrub) & WORK_BUSY_RUNNING))
 		schedule_timeout_uninterruptible(1);
-	KUNIT_EXPECT_FALSE(test, IS_ERR(kthread_run(rmem_test_flight_unbind, &flight, "rmem")));
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&flight.unbound, HZ / 5), 0);
+	unbinds = kthread_run(rmem_test_flight_unbind, &flight, "rmem");
+	if (!IS_ERR(unbinds))
+		KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&flight.unbound, HZ / 5), 0);
 	mutex_unlock(&heap->carveout->scrubbing);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(unbinds));
 	wait_for_completion(&flight.unbound);
 
 	/* The driver's own frame */
@@ -461,11 +464,13 @@ static void rmem_test_unbind_waits(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(rmem_test_flight_unbind, &flight, "rmem")));
 	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&flight.unbound, HZ / 5), 0);
 	KUNIT_EXPECT_FALSE(test, completion_done(&flight.allocated));
+	while (READ_ONCE(heap->active))
+		schedule_timeout_uninterruptible(1);
 	/* Others do not begin, and do not wait. */
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_alloc(heap, SZ_64K, O_RDWR)), -ENODEV);
 	complete_all(&flight.go);
 	wait_for_completion(&flight.unbound);
-	KUNIT_EXPECT_TRUE(test, completion_done(&flight.allocated));
+	KUNIT_EXPECT_EQ(test, atomic_read(&heap->allocating), 0);
 	wait_for_completion(&flight.allocated);
 	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
 
