@@ -233,7 +233,10 @@ tool_install() {
 mappings() { # um|arm64
 	local heaps=+bank@5c000000,video@50000000,+vram@54000000,guest@58000000
 	local out=$logs/map-$1 cross= log=$logs/mappings-$1.console boot=("$root/harness/boot.sh") large=
-	[ "$1" = um ] || { cross=aarch64-linux-gnu- large=1 boot=("$root/harness/qemu.sh" "$1"); }
+	if [ "$1" = arm64 ]; then
+		"$root/harness/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+		cross=aarch64-linux-gnu- large=1 boot=("$root/harness/qemu.sh" "$1")
+	fi
 	mkdir -p "$out"
 	make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$out" CROSS_COMPILE="$cross" \
 		"$out/rmem-heap-map"
