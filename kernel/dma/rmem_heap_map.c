@@ -3,6 +3,7 @@
  * Reserved memory as dma-buf heaps: mappings for programs and for the kernel.
  */
 
+#include <linux/cacheflush.h>
 #include <linux/dma-buf.h>
 #include <linux/highmem.h>
 #include <linux/huge_mm.h>
@@ -11,8 +12,6 @@
 #include <linux/pgtable.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
-
-#include <asm/cacheflush.h>
 
 #include "rmem.h"
 

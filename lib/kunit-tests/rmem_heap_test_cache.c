@@ -342,6 +342,7 @@ void rmem_test_syncs_watch(const struct rmem_heap *heap)
 }
 #endif /* CONFIG_UML */
 
+#ifdef CONFIG_DMA_RESTRICTED_POOL
 static const char * const bounce_heaps[] = {
 	"cma@10000000", "restricted@12000000", "carveout@15000000",
 };
@@ -529,6 +530,8 @@ static void bounce_fence_killed(struct kunit *test)
 	dma_fence_signal(&f->fence);
 	dma_fence_put(&f->fence);
 }
+
+#endif /* CONFIG_DMA_RESTRICTED_POOL */
 
 static struct kunit_case rmem_test_cache_cases[] = {
 #ifdef CONFIG_UML
