@@ -970,52 +970,59 @@ static void rmem_test_killed_is_cleared(struct kunit *test)
 }
 
 /**
- * struct rmem_test_search - a task that looks for a place
- * @carveout: where it looks
+ * struct rmem_test_turn - a task that looks for a place, or clears a piece
+ * @lock: what it holds meanwhile
  * @held: it has its turn
- * @found: its turn may end
+ * @done: its turn may end
  */
-struct rmem_test_search {
-	struct rmem_carveout *carveout;
+struct rmem_test_turn {
+	struct mutex *lock;	/* of a carveout */
 	struct completion held;
-	struct completion found;
+	struct completion done;
 };
 
-static int rmem_test_search_thread(void *data)
+static int rmem_test_turn_thread(void *data)
 {
-	struct rmem_test_search *s = data;
+	struct rmem_test_turn *t = data;
 
-	mutex_lock(&s->carveout->search);
-	complete(&s->held);
-	wait_for_completion(&s->found);
-	mutex_unlock(&s->carveout->search);
+	mutex_lock(t->lock);
+	complete(&t->held);
+	wait_for_completion(&t->done);
+	mutex_unlock(t->lock);
 	return 0;
 }
 
-/* A task that is killed while it waits for its turn to look for a place gets nothing */
+/* A task that is killed while it waits for another, or for the worker, gets nothing */
 static void rmem_test_killed_in_turn(struct kunit *test)
 {
-	struct rmem_heap *heap = rmem_test_heap(test, "device-only@17000000");
-	struct rmem_test_search s = { .carveout = heap->carveout };
+	struct rmem_heap *heap = &rmem_test_private(test, 0xa5)->heap;
 	struct task_struct *thread;
+	struct rmem_test_turn t;
 	struct rmem_buffer *buf;
+	unsigned int i;
 
-	init_completion(&s.held);
-	init_completion(&s.found);
-	thread = kthread_create(rmem_test_search_thread, &s, "rmem_test");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
-	get_task_struct(thread);
-	wake_up_process(thread);
-	wait_for_completion(&s.held);
-	rmem_test_set_killed(true);
-	buf = rmem_heap_buffer_alloc(heap, SZ_64K);
-	rmem_test_set_killed(false);
-	complete(&s.found);
-	KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(buf), -EINTR);
-	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size);
-	if (!IS_ERR(buf))
-		rmem_heap_buffer_free(buf);
+	/* All of it is dirty. */
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	for (i = 0; i < 2; i++) {
+		t.lock = i ? &heap->carveout->scrubbing : &heap->carveout->search;
+		init_completion(&t.held);
+		init_completion(&t.done);
+		thread = kthread_create(rmem_test_turn_thread, &t, "rmem_test");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+		get_task_struct(thread);
+		wake_up_process(thread);
+		wait_for_completion(&t.held);
+		rmem_test_set_killed(true);
+		buf = rmem_heap_buffer_alloc(heap, SZ_64K);
+		rmem_test_set_killed(false);
+		complete(&t.done);
+		KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
+		KUNIT_EXPECT_EQ(test, PTR_ERR(buf), -EINTR);
+		KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M);
+		if (!IS_ERR(buf))
+			rmem_heap_buffer_free(buf);
+	}
+	heap->ops->exit(heap);
 }
 
 /* Up to 16 MiB, memory that was freed a moment ago is as good as memory that is clear */
