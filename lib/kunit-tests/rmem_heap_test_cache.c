@@ -417,6 +417,17 @@ static void bounce_read(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE), 0);
 }
 
+/* The slots of a device that only reads never get into the buffer */
+static void bounce_reader(struct kunit *test)
+{
+	struct dma_buf *dmabuf = bounce_alloc(test);
+	struct bounce b = bounce_map(test, dmabuf, DMA_TO_DEVICE);
+
+	memset(b.mem, 11, SZ_64K);
+	rmem_test_unmap(test, b.import);
+	KUNIT_EXPECT_EQ(test, bytes_not(b.mem, SZ_64K, 11), 0);
+}
+
 /* The data of a device that only writes wins over the slots of one that may do both */
 static void bounce_writer_wins(struct kunit *test)
 {
@@ -543,6 +554,7 @@ static struct kunit_case rmem_test_cache_cases[] = {
 #ifdef CONFIG_DMA_RESTRICTED_POOL
 	KUNIT_CASE_PARAM(bounce_partial_write, bounce_heaps_gen_params),
 	KUNIT_CASE_PARAM(bounce_read, bounce_heaps_gen_params),
+	KUNIT_CASE_PARAM(bounce_reader, bounce_heaps_gen_params),
 	KUNIT_CASE_PARAM(bounce_writer_wins, bounce_heaps_gen_params),
 	KUNIT_CASE_PARAM(bounce_fence, bounce_heaps_gen_params),
 	KUNIT_CASE_PARAM(bounce_fence_killed, bounce_heaps_gen_params),

@@ -750,6 +750,27 @@ static void rmem_test_batch(struct kunit *test)
 }
 
 #ifdef CONFIG_FREEZER
+/* The worker queues itself as long as there is more to clear */
+static void rmem_test_next_batch(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_unreal(test, SZ_1G, 20 * SZ_1M);
+	struct work_struct *scrub = &heap->carveout->scrub;
+	unsigned int i;
+
+	/* What is queued does not run: the memory is not there. */
+	freeze_workqueues_begin();
+	enable_work(scrub);
+	bitmap_fill(heap->carveout->dirty, heap->carveout->nr_pages);
+	kunit_activate_static_stub(test, rmem_heap_carveout_clear, rmem_test_clear_nothing);
+	for (i = 0; i < 2; i++) {
+		scrub->func(scrub);
+		KUNIT_EXPECT_EQ(test, cancel_work_sync(scrub), !i);
+	}
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_clear);
+	thaw_workqueues();
+	rmem_test_private_end(heap);
+}
+
 /* The worker of a frozen system clears nothing, and goes on when the system is back */
 static void rmem_test_frozen(struct kunit *test)
 {
@@ -815,11 +836,18 @@ static void rmem_test_hibernation(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0, SZ_1M));
 	memset(vaddr, 0xa5, buf->len);
 	rmem_heap_buffer_free(buf);
+	flush_work(&heap->carveout->scrub);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, available);
 
 	kunit_release_action(test, rmem_test_end_hibernation, NULL);
 	flush_work(&heap->carveout->scrub);
 	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
 	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, 0, SZ_1M));
+
+	/* What has been cleared since stays clear. */
+	rmem_test_scrub_stop(test, heap);
+	rmem_heap_carveout_pm(NULL, PM_POST_HIBERNATION, NULL);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
 }
 
 static unsigned long rmem_test_bad_page = 5;
@@ -854,6 +882,24 @@ static void rmem_test_bad_while_free(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base + PFN_PHYS(rmem_test_bad_page)), 0xa5,
 					   PAGE_SIZE));
 	rmem_test_private_end(heap);
+}
+
+/* Dirty memory is not accessed when the hardware has reported a page in the middle of it */
+static void rmem_test_bad_while_dirty(struct kunit *test)
+{
+	struct rmem_heap *heap = &rmem_test_private(test, 0xa5)->heap;
+	phys_addr_t base = heap->region->rmem->base;
+	struct rmem_buffer *buf;
+
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	kunit_activate_static_stub(test, rmem_heap_carveout_bad_page, rmem_test_find_bad_page);
+	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
+	kunit_deactivate_static_stub(test, rmem_heap_carveout_bad_page);
+	KUNIT_EXPECT_EQ(test, buf->extent.paddr, base + SZ_64K);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, SZ_64K);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base), 0xa5, SZ_64K));
+	rmem_heap_buffer_free(buf);
+	heap->ops->exit(heap);
 }
 
 /* A page that cannot be cleared does not fail an allocation for which there is another place */
@@ -930,52 +976,59 @@ static void rmem_test_killed_is_cleared(struct kunit *test)
 }
 
 /**
- * struct rmem_test_search - a task that looks for a place
- * @carveout: where it looks
+ * struct rmem_test_turn - a task that looks for a place, or clears a piece
+ * @lock: what it holds meanwhile
  * @held: it has its turn
- * @found: its turn may end
+ * @done: its turn may end
  */
-struct rmem_test_search {
-	struct rmem_carveout *carveout;
+struct rmem_test_turn {
+	struct mutex *lock;	/* of a carveout */
 	struct completion held;
-	struct completion found;
+	struct completion done;
 };
 
-static int rmem_test_search_thread(void *data)
+static int rmem_test_turn_thread(void *data)
 {
-	struct rmem_test_search *s = data;
+	struct rmem_test_turn *t = data;
 
-	mutex_lock(&s->carveout->search);
-	complete(&s->held);
-	wait_for_completion(&s->found);
-	mutex_unlock(&s->carveout->search);
+	mutex_lock(t->lock);
+	complete(&t->held);
+	wait_for_completion(&t->done);
+	mutex_unlock(t->lock);
 	return 0;
 }
 
-/* A task that is killed while it waits for its turn to look for a place gets nothing */
+/* A task that is killed while it waits for another, or for the worker, gets nothing */
 static void rmem_test_killed_in_turn(struct kunit *test)
 {
-	struct rmem_heap *heap = rmem_test_heap(test, "device-only@17000000");
-	struct rmem_test_search s = { .carveout = heap->carveout };
+	struct rmem_heap *heap = &rmem_test_private(test, 0xa5)->heap;
 	struct task_struct *thread;
+	struct rmem_test_turn t;
 	struct rmem_buffer *buf;
+	unsigned int i;
 
-	init_completion(&s.held);
-	init_completion(&s.found);
-	thread = kthread_create(rmem_test_search_thread, &s, "rmem_test");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
-	get_task_struct(thread);
-	wake_up_process(thread);
-	wait_for_completion(&s.held);
-	rmem_test_set_killed(true);
-	buf = rmem_heap_buffer_alloc(heap, SZ_64K);
-	rmem_test_set_killed(false);
-	complete(&s.found);
-	KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(buf), -EINTR);
-	KUNIT_EXPECT_EQ(test, heap->ops->available(heap), heap->region->rmem->size);
-	if (!IS_ERR(buf))
-		rmem_heap_buffer_free(buf);
+	/* All of it is dirty. */
+	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
+	for (i = 0; i < 2; i++) {
+		t.lock = i ? &heap->carveout->scrubbing : &heap->carveout->search;
+		init_completion(&t.held);
+		init_completion(&t.done);
+		thread = kthread_create(rmem_test_turn_thread, &t, "rmem_test");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+		get_task_struct(thread);
+		wake_up_process(thread);
+		wait_for_completion(&t.held);
+		rmem_test_set_killed(true);
+		buf = rmem_heap_buffer_alloc(heap, SZ_64K);
+		rmem_test_set_killed(false);
+		complete(&t.done);
+		KUNIT_EXPECT_EQ(test, kthread_stop_put(thread), 0);
+		KUNIT_EXPECT_EQ(test, PTR_ERR(buf), -EINTR);
+		KUNIT_EXPECT_EQ(test, heap->ops->available(heap), SZ_4M);
+		if (!IS_ERR(buf))
+			rmem_heap_buffer_free(buf);
+	}
+	heap->ops->exit(heap);
 }
 
 /* Up to 16 MiB, memory that was freed a moment ago is as good as memory that is clear */
@@ -1027,10 +1080,12 @@ static struct kunit_case rmem_heap_carveout_cases[] = {
 	KUNIT_CASE(rmem_test_not_started),
 	KUNIT_CASE(rmem_test_batch),
 #ifdef CONFIG_FREEZER
+	KUNIT_CASE(rmem_test_next_batch),
 	KUNIT_CASE(rmem_test_frozen),
 #endif
 	KUNIT_CASE(rmem_test_hibernation),
 	KUNIT_CASE(rmem_test_bad_while_free),
+	KUNIT_CASE(rmem_test_bad_while_dirty),
 	{ }
 };
 

@@ -47,10 +47,16 @@ static int __init driver_probe_early(void)
 }
 subsys_initcall(driver_probe_early);
 
-static int driver_boot_find[4];
-static const char * const driver_boot_devices[] = {
-	"/late-user", "/bouncing", "/sample-held", "/held-user",
+static const struct {
+	const char *device;
+	unsigned int index;
+} driver_boot_lookups[] = {
+	{ "/late-user" }, { "/bouncing" },
+	{ "/sample-held" }, { "/held-user" },
+	{ "/unusable-user", 0 }, { "/unusable-user", 1 }, { "/unusable-user", 2 },
 };
+
+static int driver_boot_find[ARRAY_SIZE(driver_boot_lookups)];
 
 /* Asks as a driver would that probes while other drivers have yet to come */
 static int __init driver_probe_at_boot(void)
@@ -58,12 +64,13 @@ static int __init driver_probe_at_boot(void)
 	struct device *dev;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(driver_boot_devices); i++) {
+	for (i = 0; i < ARRAY_SIZE(driver_boot_lookups); i++) {
 		dev = kzalloc_obj(*dev);
 		if (!dev)
 			return -ENOMEM;
-		dev->of_node = of_find_node_by_path(driver_boot_devices[i]);
-		driver_boot_find[i] = PTR_ERR_OR_ZERO(rmem_heap_find(dev, 0));
+		dev->of_node = of_find_node_by_path(driver_boot_lookups[i].device);
+		driver_boot_find[i] =
+			PTR_ERR_OR_ZERO(rmem_heap_find(dev, driver_boot_lookups[i].index));
 		of_node_put(dev->of_node);
 		kfree(dev);
 	}
@@ -94,6 +101,11 @@ static void driver_finds_later(struct kunit *test)
 	/* The administrator has blocked it; and a CMA area, which no driver can export */
 	KUNIT_EXPECT_EQ(test, driver_boot_find[2], -EACCES);
 	KUNIT_EXPECT_EQ(test, driver_boot_find[3], -EACCES);
+	/* An owned CMA area, a disabled region, and one that is refused */
+	if (IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
+		KUNIT_EXPECT_EQ(test, driver_boot_find[4], -EACCES);
+	KUNIT_EXPECT_EQ(test, driver_boot_find[5], -EACCES);
+	KUNIT_EXPECT_EQ(test, driver_boot_find[6], -EACCES);
 	/* Drivers in modules may come for some time after the boot. */
 	if (!IS_ENABLED(CONFIG_MODULES))
 		KUNIT_EXPECT_EQ(test, ret, -EACCES);

@@ -286,6 +286,29 @@ static void rmem_test_export_shared(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, heap->active, 2);
 }
 
+/* When one of two exports of a carveout ends, allocations go on, and so does the worker */
+static void rmem_test_export_twice(struct kunit *test)
+{
+	struct rmem_heap *heap = rmem_test_heap(test, "delegated@1c000000");
+	struct device *dev = rmem_test_any_device(test, "/sample-carveout");
+	void *group = devres_open_group(dev, NULL, GFP_KERNEL);
+	struct rmem_stats stats;
+
+	KUNIT_ASSERT_NOT_NULL(test, group);
+	KUNIT_EXPECT_PTR_EQ(test, devm_rmem_heap_export(dev, 0, 0), heap);
+	KUNIT_EXPECT_EQ(test, heap->active, 2);
+	/* As if an allocation were in flight: it is not waited for. */
+	atomic_inc(&heap->allocating);
+	devres_release_group(dev, group);
+	atomic_dec(&heap->allocating);
+	KUNIT_EXPECT_EQ(test, heap->active, 1);
+
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_1M));
+	flush_work(&heap->carveout->scrub);
+	rmem_heap_stats(heap, &stats);
+	KUNIT_EXPECT_EQ(test, stats.dirty, 0);
+}
+
 /* An owner may keep what the boot has left in a carveout */
 static void rmem_test_export_keep(struct kunit *test)
 {
@@ -339,6 +362,8 @@ static void rmem_test_unbound_freed(struct kunit *test)
 	struct work_struct *scrub = &heap->carveout->scrub;
 	struct rmem_stats stats;
 
+	/* What other cases have freed is not to be counted here. */
+	flush_work(scrub);
 	memset(vaddr, 0xa5, dmabuf->size);
 	rmem_test_unbind(test, dev);
 	rmem_test_put(test, dmabuf);
@@ -550,6 +575,7 @@ static struct kunit_case rmem_heap_export_cases[] = {
 	KUNIT_CASE(rmem_test_export_refused),
 	KUNIT_CASE(rmem_test_export_unusable),
 	KUNIT_CASE(rmem_test_export_shared),
+	KUNIT_CASE(rmem_test_export_twice),
 	KUNIT_CASE(rmem_test_export_keep),
 	KUNIT_CASE_PARAM(rmem_test_available, rmem_test_samples_gen_params),
 	KUNIT_CASE(rmem_test_unbound_freed),

@@ -819,6 +819,11 @@ static void rmem_test_map_twice(struct kunit *test)
 
 	sgt = dma_buf_map_attachment_unlocked(import->attach, DMA_BIDIRECTIONAL);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(sgt), -EBUSY);
+
+	/* After the end of the first there may be another. */
+	dma_buf_unmap_attachment_unlocked(import->attach, import->sgt, DMA_BIDIRECTIONAL);
+	sgt = dma_buf_map_attachment_unlocked(import->attach, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_PTR_EQ(test, sgt, import->sgt);
 	rmem_test_data(test, import);
 }
 

@@ -1042,6 +1042,28 @@ static void lookup_hides_nothing(struct kunit *test)
 	}
 }
 
+/* The area of a refused region is no heap, but a name that no heap can have hides no other name */
+static void lookup_refused_area(struct kunit *test)
+{
+	static const char * const names[] = { "refused@1000", "reserved" };
+	void *area = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, area);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		struct reserved_mem rmem = { .priv = area };
+		struct rmem_region region = {
+			.name = names[i], .mode = RMEM_HEAP_CMA, .status = RMEM_INVALID,
+			.rmem = &rmem,
+		};
+
+		list_add_tail(&region.list, &rmem_regions);
+		KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(area, false));
+		KUNIT_EXPECT_EQ(test, rmem_heap_owns_cma_area(area, true), !i);
+		list_del(&region.list);
+	}
+}
+
 static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE_PARAM(lookup_found, lookup_gen_params),
 	KUNIT_CASE(lookup_not_found),
@@ -1049,6 +1071,7 @@ static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE(lookup_namesake),
 	KUNIT_CASE(lookup_owns_cma_area),
 	KUNIT_CASE(lookup_hides_nothing),
+	KUNIT_CASE(lookup_refused_area),
 	{}
 };
 

@@ -22,6 +22,18 @@
 
 #include "rmem_heap_test.h"
 
+/* Gives the bus of a device two dma-ranges, of which one ends at an address */
+static void rmem_test_set_ranges(struct device *dev, u64 end)
+{
+	static struct bus_dma_region ranges[3];
+
+	ranges[0] = (struct bus_dma_region) { .dma_start = SZ_1G, .size = end };
+	ranges[1] = (struct bus_dma_region) {
+		.cpu_start = end, .dma_start = SZ_1G + SZ_16M + end, .size = SZ_2G,
+	};
+	dev->dma_range_map = ranges;
+}
+
 #ifdef CONFIG_DMA_RESTRICTED_POOL
 /* The extents of a buffer, and the pages of other buffers between them */
 #define RMEM_TEST_APART	16
@@ -172,6 +184,50 @@ static void rmem_test_pool_in_part(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, page, -EBUSY);
 	KUNIT_EXPECT_EQ(test, part, -EBUSY);
 	KUNIT_EXPECT_EQ(test, none, -EBUSY);
+}
+
+/* A device whose bounce pool lies in two of the dma-ranges of its bus is refused */
+static void rmem_test_pool_in_two_ranges(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 SZ_64K);
+	struct device *dev = rmem_test_device(test, "/bouncing");
+	const struct io_tlb_pool *pool = &dev->dma_io_tlb_mem->defpool;
+	int before, behind, inside;
+
+	rmem_test_set_ranges(dev, pool->start);
+	before = rmem_test_attach_error(dmabuf, dev);
+	rmem_test_set_ranges(dev, pool->end);
+	behind = rmem_test_attach_error(dmabuf, dev);
+	rmem_test_set_ranges(dev, pool->start + SZ_1M);
+	inside = rmem_test_attach_error(dmabuf, dev);
+	dev->dma_range_map = NULL;
+
+	KUNIT_EXPECT_EQ(test, before, 0);
+	KUNIT_EXPECT_EQ(test, behind, 0);
+	KUNIT_EXPECT_EQ(test, inside, -EBUSY);
+}
+
+/*
+ * Memory that lies in two dma-ranges is refused for a device that can bounce, too: the DMA API
+ * does not bounce what the device reaches.
+ */
+static void rmem_test_reached_is_not_bounced(struct kunit *test)
+{
+	struct dma_buf *dmabuf = rmem_test_alloc(test, rmem_test_heap(test, "cma@10000000"),
+						 SZ_64K);
+	struct io_tlb_mem mem = *rmem_test_device(test, "/bouncing")->dma_io_tlb_mem;
+	struct device *dev = rmem_test_device(test, "/free");
+	struct io_tlb_mem *own = dev->dma_io_tlb_mem;
+	int ret;
+
+	mem.force_bounce = false;
+	dev->dma_io_tlb_mem = &mem;
+	rmem_test_set_ranges(dev, rmem_test_buf(dmabuf)->extents[0].paddr + PAGE_SIZE);
+	ret = rmem_test_attach_error(dmabuf, dev);
+	dev->dma_range_map = NULL;
+	dev->dma_io_tlb_mem = own;
+	KUNIT_EXPECT_EQ(test, ret, -EBUSY);
 }
 #endif
 
@@ -329,16 +385,11 @@ KUNIT_ARRAY_PARAM(rmem_test_range_heaps, rmem_test_range_heaps, rmem_test_range_
 static int rmem_test_attach_ranges(struct kunit *test, struct dma_buf *dmabuf,
 				   struct device *dev, u64 end)
 {
-	static struct bus_dma_region ranges[3];
 	struct rmem_test_import *import;
 	struct scatterlist *sg;
 	int i, ret;
 
-	ranges[0] = (struct bus_dma_region) { .dma_start = SZ_1G, .size = end };
-	ranges[1] = (struct bus_dma_region) {
-		.cpu_start = end, .dma_start = SZ_1G + SZ_16M + end, .size = SZ_2G,
-	};
-	dev->dma_range_map = ranges;
+	rmem_test_set_ranges(dev, end);
 	ret = rmem_test_attach_error(dmabuf, dev);
 	if (!ret) {
 		phys_addr_t paddr = rmem_test_buf(dmabuf)->extents[0].paddr;
@@ -419,6 +470,8 @@ static struct kunit_case rmem_heap_segments_cases[] = {
 	KUNIT_CASE(rmem_test_longest_bounced),
 	KUNIT_CASE(rmem_test_bounced_in_part),
 	KUNIT_CASE(rmem_test_pool_in_part),
+	KUNIT_CASE(rmem_test_pool_in_two_ranges),
+	KUNIT_CASE(rmem_test_reached_is_not_bounced),
 #endif
 	KUNIT_CASE(rmem_test_many_importers),
 	KUNIT_CASE(rmem_test_access_waits),
