@@ -212,8 +212,8 @@ find_folder() { # COMMAND
 dies() {
 	local signal=$1 whom=$2 mark=$3 rc=0 pid job folder=
 	shift 3
-	# A script's children in the background ignore SIGINT otherwise.
-	env --default-signal=INT setsid "$@" >"$log" 2>&1 </dev/null &
+	# A script's children in the background ignore SIGINT otherwise, those of nohup SIGHUP.
+	env --default-signal=HUP,INT,TERM setsid "$@" >"$log" 2>&1 </dev/null &
 	job=$! pid=$job
 	within 60 running "$mark" || rc=1
 	[ "$mark" != "$dir/linux" ] || within 10 find_folder "$mark" || rc=1
