@@ -1004,7 +1004,7 @@ static void rmem_test_killed_in_turn(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
 	for (i = 0; i < 2; i++) {
 		t.lock = i ? &heap->carveout->search : &heap->carveout->scrubbing;
-		/* First all is dirty. Who clears nothing must see in its turn that it was killed. */
+		/* All is dirty, then clear: who clears nothing must notice, too. */
 		if (i)
 			bitmap_zero(heap->carveout->dirty, heap->carveout->nr_pages);
 		init_completion(&t.held);
