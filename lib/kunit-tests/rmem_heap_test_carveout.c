@@ -1007,10 +1007,12 @@ static void rmem_test_killed_in_turn(struct kunit *test)
 	struct rmem_buffer *buf;
 	unsigned int i;
 
-	/* All of it is dirty. */
 	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
 	for (i = 0; i < 2; i++) {
-		t.lock = i ? &heap->carveout->scrubbing : &heap->carveout->search;
+		t.lock = i ? &heap->carveout->search : &heap->carveout->scrubbing;
+		/* All is dirty, then clear: who clears nothing must notice, too. */
+		if (i)
+			bitmap_zero(heap->carveout->dirty, heap->carveout->nr_pages);
 		init_completion(&t.held);
 		init_completion(&t.done);
 		thread = kthread_create(rmem_test_turn_thread, &t, "rmem_test");
