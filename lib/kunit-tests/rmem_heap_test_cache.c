@@ -18,7 +18,7 @@
 #include "rmem_heap_test.h"
 
 /* The number of bytes that are not a value */
-static size_t bytes_not(const u8 *mem, size_t len, u8 value)
+static __maybe_unused size_t bytes_not(const u8 *mem, size_t len, u8 value)
 {
 	size_t n = 0, i;
 
