@@ -1724,12 +1724,28 @@ static uint64_t attribute(const struct heap *heap, const char *what)
 	return value;
 }
 
+/* Whether the driver that exports a heap is gone: its memory stays as it is then */
+static bool is_driver_gone(const struct heap *heap)
+{
+	char path[400], reason[80] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), CLASS "/%s/reason", heap->name);
+	f = fopen(path, "r");
+	if (f) {
+		if (!fgets(reason, sizeof(reason), f))
+			reason[0] = '\0';
+		fclose(f);
+	}
+	return !strcmp(reason, "its driver is gone\n");
+}
+
 /* Bytes of a heap that wait to be cleared; only carveouts have the file */
 static uint64_t dirty(const struct heap *heap)
 {
 	uint64_t bytes = attribute(heap, "dirty");
 
-	return bytes == ~0ULL ? 0 : bytes;
+	return bytes == ~0ULL || is_driver_gone(heap) ? 0 : bytes;
 }
 
 static bool set_drivers(bool bound)
