@@ -38,12 +38,13 @@ read_only() { ! touch / && ! touch "$root"; }
 
 rules() { sed -n 's/^ *\(SUBSYSTEM=="dma_heap",.*\)/\1/p' "$document"; }
 key() { sed -n "s/.*[ ,]$1+\?=\"\([^\"]*\)\".*/\1/p"; }
-# The heap has the group, the mode and the links that the rule says.
+# The heap has the group, the mode and the links that the rule says; another may say the rest.
 owned() { # RULE HEAP
 	local group mode link
 	group=$(key GROUP <<<"$1") mode=$(key MODE <<<"$1")
 	stat -c '%n: %G %04a' "/dev/dma_heap/$2"
-	[ "$(stat -c '%G %04a' "/dev/dma_heap/$2")" = "${group:-root} ${mode:-0600}" ] || return 1
+	[ -z "$group" ] || [ "$(stat -c %G "/dev/dma_heap/$2")" = "$group" ] || return 1
+	[ -z "$mode" ] || [ "$(stat -c %04a "/dev/dma_heap/$2")" = "$mode" ] || return 1
 	for link in $(key SYMLINK <<<"$1"); do
 		[ "/dev/$link" -ef "/dev/dma_heap/$2" ] || return 1
 	done
@@ -61,7 +62,7 @@ udev() {
 			try "udev: $heap: ${rule#*, }" owned "$rule" "$heap"
 		done
 	done < <(rules)
-	try "udev: a heap without a rule is root's" owned "" ecc-off@20000000
+	try "udev: a heap without a rule is root's" owned ' GROUP="root", MODE="0600"' ecc-off@20000000
 }
 
 stress() { # HEAP
