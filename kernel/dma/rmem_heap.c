@@ -364,7 +364,7 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 	return 0;
 }
 
-/* Ends an export: after the last one nothing here accesses the memory. */
+/* Ends an export: after the last one nothing here accesses free memory of the region. */
 static void heap_deactivate(struct device *dev, void *res)
 {
 	struct rmem_heap *heap = *(struct rmem_heap **)res;

@@ -389,7 +389,10 @@ void rmem_heap_unmap_dma(struct dma_buf_attachment *attach, struct sg_table *sgt
 	a->needs_sync = false;
 }
 
-/* Gives the CPU what devices have written through the mappings of one direction. */
+/*
+ * Gives the CPU what devices have written through the mappings of one direction. Returns whether
+ * there are others, by devices that only write.
+ */
 static bool import_sync_for_cpu(struct dma_buf *dmabuf, enum dma_data_direction dir)
 {
 	struct dma_buf_attachment *attach;
