@@ -7,11 +7,11 @@
  *
  * In the order of the boot:
  *
- * early_initcall  classify every region and look it up in the memory map: memblock is
- *		   discarded right after
+ * early_initcall  classify every region, find its owner and look it up in the memory map:
+ *		   memblock is discarded right after
  * core_initcall   add the regions to sysfs; no device has been assigned to a region yet
- * fs_initcall	   validate the regions, and export those for which a heap is requested:
- *		   dma-heap itself is a subsys_initcall, and no other heap exists yet
+ * fs_initcall	   export the regions for which a heap is requested: dma-heap itself is a
+ *		   subsys_initcall, and no other heap exists yet
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -34,8 +34,14 @@
 LIST_HEAD(rmem_regions);
 static bool heaps_registered __ro_after_init;
 
-/* Protects the exports of all regions: which region has a heap, and @active of the heaps */
+/*
+ * dma-heap has minors for 128 heaps. mainline's heaps come later, and find 16.
+ */
+#define HEAP_MAX	(128 - 16)
+
+/* Protects the exports of all regions: which region has a heap, how many, and @active of them */
 static DEFINE_MUTEX(export_mutex);
+static unsigned int nr_heaps;
 
 /* The allocator of a mode, NULL if the kernel is built without it */
 const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode)
@@ -61,7 +67,8 @@ static int __init heap_scan_regions(void)
 	struct device_node *parent, *np;
 	struct rmem_region *region;
 
-	parent = of_find_node_by_path("/reserved-memory");
+	/* As the core, with or without a unit address */
+	parent = of_get_child_by_name(of_root, "reserved-memory");
 	if (!parent)
 		return 0;
 
@@ -78,13 +85,13 @@ static int __init heap_scan_regions(void)
 		region->of_node = of_node_get(np);
 		region->rmem = of_reserved_mem_lookup(np);
 		rmem_heap_classify(region);
-		if (region->rmem)
-			region->backing = rmem_heap_find_backing(region);
+		rmem_heap_find_owner(region);
 		list_add_tail(&region->list, &rmem_regions);
 	}
 	of_node_put(parent);
 
-	rmem_heap_find_referrers(&rmem_regions, of_root);
+	rmem_heap_find_users(&rmem_regions, of_root);
+	rmem_heap_validate(&rmem_regions);
 	return 0;
 }
 early_initcall(heap_scan_regions);
@@ -92,8 +99,10 @@ early_initcall(heap_scan_regions);
 static int __init heap_add_devices(void)
 {
 	struct rmem_region *region;
-	int ret;
+	int ret = rmem_heap_add_class();
 
+	if (ret)
+		return ret;
 	list_for_each_entry(region, &rmem_regions, list) {
 		ret = rmem_heap_add_device(region);
 		if (ret)
@@ -116,8 +125,11 @@ static int heap_assign(struct rmem_heap *heap)
 		return 0;
 
 	ret = of_reserved_mem_device_init_with_mem(region->dev, region->rmem);
-	if (ret)
+	if (ret) {
+		rmem_set_reason(region, "the kernel could not set up a pool of %llu KiB (error %d)",
+				(u64)region->rmem->size / SZ_1K, ret);
 		return ret;
+	}
 	if (!region->rmem->priv || heap->ops->assigned(region->dev) != region->rmem->priv) {
 		of_reserved_mem_device_release(region->dev);
 		rmem_set_reason(region, "devices get another pool than the node says");
@@ -193,11 +205,15 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_exit;
 
 	exp_info.priv = heap;
-	heap->dma_heap = dma_heap_add(&exp_info);
+	heap->dma_heap = nr_heaps < HEAP_MAX ? dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
+		if (nr_heaps == HEAP_MAX)
+			rmem_set_reason(region, "there are %u heaps of regions, the most there can be",
+					HEAP_MAX);
 		goto err_unregister;
 	}
+	nr_heaps++;
 	/* An export that fails must not have changed the memory. */
 	if (heap->ops->start)
 		heap->ops->start(heap);
@@ -226,11 +242,45 @@ static void heap_publish(struct rmem_heap *heap)
 	rmem_heap_update_device(heap->region);
 }
 
-/* Makes the heap of a region if one is requested, and prints what the region is */
-static void __init heap_register_region(struct rmem_region *region)
+/* Completes the reason of a region that has no heap; -EAGAIN: not worth a line of its own */
+static int __init heap_explain(struct rmem_region *region)
+{
+	char text[sizeof(region->reason)];
+
+	if (region->owned && region->status == RMEM_AVAILABLE && region->blocked)
+		rmem_set_reason(region, "%s", region->owner);
+	else if (region->owned && region->status == RMEM_AVAILABLE)
+		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
+				region->owner, region->name);
+	else if (region->owned && region->status == RMEM_INVALID && region->owner[0]) {
+		strscpy(text, region->reason);
+		rmem_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
+	} else if (region->status != RMEM_AVAILABLE)
+		return 0;
+	else if (region->blocked)
+		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
+	else if (region->mode == RMEM_HEAP_CARVEOUT) {
+		rmem_set_reason(region, "it has no owner in the device tree; firmware may own it");
+		return -EAGAIN;
+	} else if (region->reason[0]) {
+		strscpy(text, region->reason);
+		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it", text, region->name);
+	} else {
+		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
+	}
+	return 0;
+}
+
+/*
+ * Makes the heap of a region if one is requested, and prints what the region is. Returns whether
+ * it is one of the carve-outs that are only counted.
+ */
+static bool __init heap_register_region(struct rmem_region *region)
 {
 	const char *requested_by = rmem_heap_policy_request(region);
-	char size[32] = "";
+	char place[80] = "";
+	bool counted = false;
+	u64 unit;
 
 	if (requested_by) {
 		struct rmem_heap *heap = heap_create(region, requested_by, 0);
@@ -242,44 +292,63 @@ static void __init heap_register_region(struct rmem_region *region)
 			heap_publish(heap);
 			kobject_uevent(&region->dev->kobj, KOBJ_CHANGE);
 		}
-	} else if (region->status == RMEM_AVAILABLE && region->blocked) {
-		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
-	} else if (region->status == RMEM_AVAILABLE) {
-		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
+	} else {
+		counted = heap_explain(region);
 	}
 
-	if (region->rmem)
-		snprintf(size, sizeof(size), " %llu KiB,", (u64)region->rmem->size / SZ_1K);
+	if (region->rmem) {
+		const char *at = strchr(region->name, '@');
+		bool other = at && !kstrtoull(at + 1, 16, &unit) && unit != region->rmem->base;
+
+		snprintf(place, sizeof(place), " base 0x%llx%s, %llu KiB,",
+			 (u64)region->rmem->base, other ? " (not its unit address)" : "",
+			 (u64)region->rmem->size / SZ_1K);
+	}
 	if (region->heap)
-		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), size,
+		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);
+	else if (counted)
+		pr_debug("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
+			 place, region->reason);
 	else
 		pr_info("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
-			size, region->reason);
+			place, region->reason);
+	if (region->heap && region->mode == RMEM_HEAP_CMA && region->owner[0])
+		pr_warn("%s: %s: a program that then uses the heap stops the kernel; rmem_heap.export=!%s holds it back\n",
+			region->name, region->owner, region->name);
+	return counted;
 }
 
-/* The core does not look at grandchildren of /reserved-memory, so "export" has no effect there. */
-static void __init heap_warn_nested(void)
+/* The core takes the children of one node only, so "export" has no effect elsewhere. */
+static void __init heap_warn_elsewhere(void)
 {
+	struct device_node *np, *parent = of_get_child_by_name(of_root, "reserved-memory"), *child;
 	struct rmem_region *region;
-	struct device_node *nested;
 
 	list_for_each_entry(region, &rmem_regions, list)
-		for_each_child_of_node(region->of_node, nested)
-			if (of_property_read_bool(nested, "export"))
-				pr_warn("%pOF: cannot export it: only the children of /reserved-memory are regions\n",
-					nested);
+		for_each_child_of_node(region->of_node, child)
+			if (of_property_read_bool(child, "export"))
+				pr_warn("%pOF: cannot export it: only the children of %pOF are regions\n",
+					child, parent);
+	for_each_node_by_name(np, "reserved-memory")
+		if (np != parent && np->parent)
+			pr_warn("%pOF: the kernel does not look for regions here, but in /reserved-memory\n",
+				np);
+	of_node_put(parent);
 }
 
 static int __init heap_register_all(void)
 {
 	struct rmem_region *region;
+	unsigned int counted = 0;
 
-	rmem_heap_validate(&rmem_regions);
 	list_for_each_entry(region, &rmem_regions, list)
-		heap_register_region(region);
+		counted += heap_register_region(region);
+	if (counted)
+		pr_info("%u carve-outs have no owner in the device tree; firmware may own them\n",
+			counted);
 
-	heap_warn_nested();
+	heap_warn_elsewhere();
 	rmem_heap_policy_check_names(&rmem_regions);
 	/* Pairs with heap_find_region(): a driver may probe at the same time. */
 	smp_store_release(&heaps_registered, true);
@@ -303,6 +372,9 @@ static struct rmem_region *heap_find_region(struct device *dev, unsigned int ind
 	list_for_each_entry(region, &rmem_regions, list)
 		if (region->of_node == np)
 			return region;
+	if (of_node_check_flag(np, OF_DYNAMIC))
+		dev_warn(dev, "%pOF came too late: the kernel takes regions at boot, not from overlays\n",
+			 np);
 	return ERR_PTR(-ENODEV);
 }
 
@@ -313,7 +385,7 @@ static bool heap_is_possible(const struct rmem_region *region)
 	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
 		return false;
 	return region->dev && rmem_heap_pool_ops(region->mode) && !region->blocked &&
-	       (region->status == RMEM_AVAILABLE || region->status == RMEM_OWNED);
+	       region->status == RMEM_AVAILABLE;
 }
 
 /* Counts one more export of a region, and makes the heap for the first one */
@@ -339,7 +411,7 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 		WRITE_ONCE(heap->active, heap->active + 1);
 		return 0;
 	}
-	if (region->status != RMEM_AVAILABLE && region->status != RMEM_OWNED)
+	if (region->status != RMEM_AVAILABLE)
 		return dev_err_probe(dev, -ENXIO, "%s: cannot export it: %s\n", region->name,
 				     region->reason);
 	/* cma_heap has registered a heap of this name already. */

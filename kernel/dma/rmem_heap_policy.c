@@ -109,6 +109,15 @@ void __init rmem_heap_policy_check_names(const struct list_head *regions)
 		pr_warn("export=: known is %s\n", region->name);
 }
 
+/* What an export does to memory that others may use */
+static const char *policy_clearing(const struct rmem_region *region)
+{
+	if (region->mode != RMEM_HEAP_CARVEOUT)
+		return "each buffer is cleared";
+	return of_property_read_bool(region->of_node, "no-map") ? "its memory is not cleared" :
+								  "its memory is cleared";
+}
+
 /*
  * Returns who requests a heap for a validated region, as text for people, or NULL; sets @blocked
  * of the region, and reports a request that its status forbids.
@@ -117,30 +126,34 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 {
 	enum rmem_match admin = rmem_heap_policy_match(policy_export, region->name);
 	bool node = of_property_read_bool(region->of_node, "export");
+	bool available = region->status == RMEM_AVAILABLE;
 
 	if (admin == RMEM_MATCH_BLOCK) {
 		region->blocked = true;
 		return NULL;
 	}
 
-	if (region->status == RMEM_OWNED && admin == RMEM_MATCH_NAME) {
-		pr_warn("%s: exporting it although %s: its memory is cleared, and it is up to you that nothing else uses the region\n",
-			region->name, region->reason);
+	if (available && admin == RMEM_MATCH_NAME) {
+		if (region->owner[0] && region->mode != RMEM_HEAP_CMA)
+			pr_warn("%s: exporting it although %s: %s, and it is up to you that nothing else uses the region\n",
+				region->name, region->owner, policy_clearing(region));
 		return "rmem_heap.export";
 	}
-	if (region->status != RMEM_AVAILABLE) {
+	if (!available || region->owned) {
 		if (node || admin == RMEM_MATCH_NAME)
-			pr_warn("%s: cannot export it: %s\n", region->name, region->reason);
+			pr_warn("%s: cannot export it: %s\n", region->name,
+				available ? region->owner : region->reason);
 		return NULL;
 	}
 
-	if (admin == RMEM_MATCH_NAME)
-		return "rmem_heap.export";
 	if (node)
 		return "its node";
-	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT)
-		return "rmem_heap.export";
 	if (region->mode == RMEM_HEAP_CMA)
-		return "default";
+		return admin == RMEM_MATCH_ALL ? "rmem_heap.export" : "default";
+	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT) {
+		if (!region->owner[0])
+			return "rmem_heap.export";
+		rmem_set_reason(region, "\"*\" leaves it out: %s", region->owner);
+	}
 	return NULL;
 }
