@@ -3,7 +3,7 @@
  * Reserved memory as dma-buf heaps: the structures that the files share.
  *
  * rmem_heap.c           order of the boot, exports, the interface for drivers
- * rmem_heap_policy.c    rmem_heap.export=, and who requests a heap
+ * rmem_heap_policy.c    rmem_heap.export=, who requests a heap, and why a region has none
  * rmem_heap_sysfs.c     the regions in sysfs
  * rmem_heap_region.c    mode and status of a region
  * rmem_heap_owner.c     who uses the memory of a region
@@ -257,6 +257,7 @@ const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode);
 bool rmem_heap_policy_next(const char **list, const char **word, size_t *len);
 enum rmem_match rmem_heap_policy_match(const char *list, const char *name);
 const char *rmem_heap_policy_request(struct rmem_region *region);
+bool rmem_heap_policy_explain(struct rmem_region *region);
 void rmem_heap_policy_check_names(const struct list_head *regions);
 
 /* rmem_heap_sysfs.c */

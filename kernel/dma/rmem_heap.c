@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: the dispatcher.
- *
- * Classifies each child of /reserved-memory, decides which of them get a heap, and registers
- * the heaps. Documentation/driver-api/rmem-heap.rst has the reasons.
- *
- * In the order of the boot:
+ * Reserved memory as dma-buf heaps: the dispatcher, in the order of the boot. The reasons are in
+ * Documentation/driver-api/rmem-heap.rst.
  *
  * early_initcall  classify every region, find its owner and look it up in the memory map:
  *		   memblock is discarded right after
@@ -34,9 +30,7 @@
 LIST_HEAD(rmem_regions);
 static bool heaps_registered __ro_after_init;
 
-/*
- * dma-heap has minors for 128 heaps. mainline's heaps come later, and find 16.
- */
+/* dma-heap has minors for 128 heaps. mainline's heaps come later, and find 16. */
 #define HEAP_MAX	(128 - 16)
 
 /* Protects the exports of all regions: which region has a heap, how many, and @active of them */
@@ -242,33 +236,18 @@ static void heap_publish(struct rmem_heap *heap)
 	rmem_heap_update_device(heap->region);
 }
 
-/* Completes the reason of a region that has no heap; -EAGAIN: not worth a line of its own */
-static int __init heap_explain(struct rmem_region *region)
+/* The base and the size of a region, as a part of a boot message */
+static void __init heap_print_place(const struct rmem_region *region, char *buf, size_t len)
 {
-	char text[sizeof(region->reason)];
+	const char *unit = strchr(region->name, '@');
+	u64 base = region->rmem->base, size = region->rmem->size, address;
+	bool kib = IS_ALIGNED(size, SZ_1K);
 
-	if (region->owned && region->status == RMEM_AVAILABLE && region->blocked)
-		rmem_set_reason(region, "%s", region->owner);
-	else if (region->owned && region->status == RMEM_AVAILABLE)
-		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
-				region->owner, region->name);
-	else if (region->owned && region->status == RMEM_INVALID && region->owner[0]) {
-		strscpy(text, region->reason);
-		rmem_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
-	} else if (region->status != RMEM_AVAILABLE)
-		return 0;
-	else if (region->blocked)
-		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
-	else if (region->mode == RMEM_HEAP_CARVEOUT) {
-		rmem_set_reason(region, "it has no owner in the device tree; firmware may own it");
-		return -EAGAIN;
-	} else if (region->reason[0]) {
-		strscpy(text, region->reason);
-		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it", text, region->name);
-	} else {
-		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
-	}
-	return 0;
+	if (!unit || kstrtoull(unit + 1, 16, &address))
+		address = base;
+	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
+		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
+		 kib ? "KiB" : "bytes");
 }
 
 /*
@@ -278,9 +257,8 @@ static int __init heap_explain(struct rmem_region *region)
 static bool __init heap_register_region(struct rmem_region *region)
 {
 	const char *requested_by = rmem_heap_policy_request(region);
+	bool counted = !requested_by && rmem_heap_policy_explain(region);
 	char place[80] = "";
-	bool counted = false;
-	u64 unit;
 
 	if (requested_by) {
 		struct rmem_heap *heap = heap_create(region, requested_by, 0);
@@ -292,29 +270,19 @@ static bool __init heap_register_region(struct rmem_region *region)
 			heap_publish(heap);
 			kobject_uevent(&region->dev->kobj, KOBJ_CHANGE);
 		}
-	} else {
-		counted = heap_explain(region);
 	}
+	if (region->rmem)
+		heap_print_place(region, place, sizeof(place));
 
-	if (region->rmem) {
-		const char *at = strchr(region->name, '@');
-		bool other = at && !kstrtoull(at + 1, 16, &unit) && unit != region->rmem->base;
-
-		snprintf(place, sizeof(place), " base 0x%llx%s, %llu KiB,",
-			 (u64)region->rmem->base, other ? " (not its unit address)" : "",
-			 (u64)region->rmem->size / SZ_1K);
-	}
 	if (region->heap)
 		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);
-	else if (counted)
-		pr_debug("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
-			 place, region->reason);
 	else
-		pr_info("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
-			place, region->reason);
+		printk("%s" pr_fmt("%s: %s,%s not exported: %s\n"),
+		       counted ? KERN_DEBUG : KERN_INFO, region->name, rmem_heap_kind(region),
+		       place, region->reason);
 	if (region->heap && region->mode == RMEM_HEAP_CMA && region->owner[0])
-		pr_warn("%s: %s: a program that then uses the heap stops the kernel; rmem_heap.export=!%s holds it back\n",
+		pr_warn("%s: %s: the kernel may fault when a program uses the heap; rmem_heap.export=!%s holds it back\n",
 			region->name, region->owner, region->name);
 	return counted;
 }

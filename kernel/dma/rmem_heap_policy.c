@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: who requests a heap.
+ * Reserved memory as dma-buf heaps: who requests a heap, and why a region has none.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -156,4 +156,33 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 		rmem_set_reason(region, "\"*\" leaves it out: %s", region->owner);
 	}
 	return NULL;
+}
+
+/* Completes the reason of a region without a heap. True for the carve-outs that are only counted. */
+bool __init rmem_heap_policy_explain(struct rmem_region *region)
+{
+	bool available = region->status == RMEM_AVAILABLE;
+	char text[sizeof(region->reason)];
+
+	strscpy(text, region->reason);
+	if (region->owned && region->rmem && region->status == RMEM_INVALID) {
+		rmem_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
+	} else if (!available) {
+		return false;
+	} else if (region->owned && region->blocked) {
+		rmem_set_reason(region, "%s", region->owner);
+	} else if (region->blocked) {
+		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
+	} else if (region->owned) {
+		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
+				region->owner, region->name);
+	} else if (region->mode == RMEM_HEAP_CARVEOUT) {
+		rmem_set_reason(region, "it has no owner in the device tree; firmware may own it");
+		return true;
+	} else if (text[0]) {
+		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it", text, region->name);
+	} else {
+		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
+	}
+	return false;
 }

@@ -63,6 +63,14 @@ void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 	region->status = status;
 }
 
+/* Makes a region invalid, unless its status says already why it can have no heap: the first cause */
+#define region_invalidate(_region, ...) do {					\
+	struct rmem_region *__region = (_region);				\
+										\
+	if (__region->status == RMEM_AVAILABLE)					\
+		rmem_heap_set_status(__region, RMEM_INVALID, __VA_ARGS__);	\
+} while (0)
+
 /*
  * Why the name of a node cannot be the name of a heap, or NULL. dma-heap creates a device of
  * that name, and dumps a stack if the name is in use.
@@ -111,51 +119,46 @@ static int region_count_cells(const struct device_node *np, const char *name)
 	return of_get_property(np, name, &len) ? len / (int)sizeof(__be32) : -1;
 }
 
-/* Has the core been able to read the cells of all regions? Else it has taken none. */
-static bool region_explain_parent(struct rmem_region *region, u32 *na, u32 *ns)
+/* The core takes no region if it cannot read the cells of all. */
+static void region_explain_parent(struct rmem_region *region, u32 *na, u32 *ns)
 {
 	struct device_node *parent = region->of_node->parent, *root = parent->parent;
 	u32 root_na = 1, root_ns = 1;
 
 	if (of_property_read_u32(parent, "#address-cells", na) ||
-	    of_property_read_u32(parent, "#size-cells", ns)) {
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "%pOF must have the #address-cells and #size-cells of the root",
-				     parent);
-		return true;
-	}
+	    of_property_read_u32(parent, "#size-cells", ns))
+		region_invalidate(region,
+				  "%pOF must have the #address-cells and #size-cells of the root",
+				  parent);
 	of_property_read_u32(root, "#address-cells", &root_na);
 	of_property_read_u32(root, "#size-cells", &root_ns);
 	if (*na != root_na || *ns != root_ns || *na > 2 || *ns > 2)
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "#address-cells and #size-cells of %pOF are %u and %u, those of the root %u and %u",
-				     parent, *na, *ns, root_na, root_ns);
-	else if (!of_property_present(parent, "ranges"))
-		rmem_heap_set_status(region, RMEM_INVALID, "%pOF must have ranges", parent);
-	return region->status == RMEM_INVALID;
+		region_invalidate(region,
+				  "#address-cells and #size-cells of %pOF are %u and %u, those of the root %u and %u",
+				  parent, *na, *ns, root_na, root_ns);
+	if (!of_property_present(parent, "ranges"))
+		region_invalidate(region, "%pOF must have ranges", parent);
 }
 
-static bool region_cma_on_cmdline;
+/* Why cma= takes the place of the area with linux,cma-default; NULL without cma= */
+static const char *region_cma_on_cmdline;
 
-/* cma= takes the place of the area with linux,cma-default, also cma=0. */
 static int __init region_note_cma(char *arg)
 {
-	region_cma_on_cmdline = true;
+	region_cma_on_cmdline = arg && memparse(arg, NULL) ?
+		"cma= on the command line replaces it; the heap is default_cma_region" :
+		"cma=0 on the command line replaces it: there is no default area";
 	return 0;
 }
 early_param("cma", region_note_cma);
 
-/* Is the default area of the tree replaced? */
-static bool region_explain_default(struct rmem_region *region)
+static void region_explain_default(struct rmem_region *region)
 {
 	const struct device_node *np = region->of_node;
 
-	if (region->mode != RMEM_HEAP_CMA || !region_cma_on_cmdline ||
-	    of_property_present(np, "no-map") || !of_property_present(np, "linux,cma-default"))
-		return false;
-	rmem_heap_set_status(region, RMEM_INVALID,
-			     "cma= on the command line replaces it; the heap of that area is default_cma_region");
-	return true;
+	if (region->mode == RMEM_HEAP_CMA && region_cma_on_cmdline &&
+	    !of_property_present(np, "no-map") && of_property_present(np, "linux,cma-default"))
+		region_invalidate(region, "%s", region_cma_on_cmdline);
 }
 
 #ifdef CONFIG_CMA
@@ -164,10 +167,27 @@ static int region_count_area(struct cma *cma, void *count)
 	++*(int *)count;
 	return 0;
 }
+
+static void region_explain_area(struct rmem_region *region, u64 base, u64 size)
+{
+	int areas = 0;
+
+	cma_for_each_area(region_count_area, &areas);
+	if (!IS_ALIGNED(base | size, CMA_MIN_ALIGNMENT_BYTES))
+		region_invalidate(region,
+				  "base and size of a CMA area must be multiples of %lu KiB",
+				  CMA_MIN_ALIGNMENT_BYTES / SZ_1K);
+	if (areas >= MAX_CMA_AREAS)
+		region_invalidate(region,
+				  "the kernel has room for %d CMA areas (CONFIG_CMA_AREAS)",
+				  MAX_CMA_AREAS);
+}
+#else
+static void region_explain_area(struct rmem_region *region, u64 base, u64 size) { }
 #endif
 
-/* The allocator has refused the node. Returns false if it has no reason to. */
-static bool region_explain_pool(struct rmem_region *region, u64 base, u64 size)
+/* What an allocator takes no node for */
+static void region_explain_pool(struct rmem_region *region, u64 base, u64 size)
 {
 	static const char * const unrestricted[] = {
 		"reusable", "linux,cma-default", "linux,dma-default", "no-map",
@@ -175,38 +195,19 @@ static bool region_explain_pool(struct rmem_region *region, u64 base, u64 size)
 	struct device_node *np = region->of_node;
 	unsigned int i;
 
-	for (i = 0; region->mode == RMEM_HEAP_RESTRICTED && i < ARRAY_SIZE(unrestricted); i++) {
-		if (of_property_present(np, unrestricted[i])) {
-			rmem_heap_set_status(region, RMEM_INVALID,
-					     "a restricted pool cannot be %s", unrestricted[i]);
-			return true;
-		}
-	}
+	if (region->mode == RMEM_HEAP_RESTRICTED)
+		for (i = 0; i < ARRAY_SIZE(unrestricted); i++)
+			if (of_property_present(np, unrestricted[i]))
+				region_invalidate(region, "a restricted pool cannot be %s",
+						  unrestricted[i]);
 	if (IS_ENABLED(CONFIG_ARM) && region->mode == RMEM_HEAP_COHERENT &&
-	    !of_property_present(np, "no-map")) {
-		rmem_heap_set_status(region, RMEM_INVALID, "a coherent pool must be no-map here");
-		return true;
-	}
-#ifdef CONFIG_CMA
-	if (region->mode == RMEM_HEAP_CMA) {
-		int areas = 0;
-
-		cma_for_each_area(region_count_area, &areas);
-		if (!IS_ALIGNED(base | size, CMA_MIN_ALIGNMENT_BYTES))
-			rmem_heap_set_status(region, RMEM_INVALID,
-					     "base and size of a CMA area must be multiples of %lu KiB",
-					     CMA_MIN_ALIGNMENT_BYTES / SZ_1K);
-		else if (areas >= MAX_CMA_AREAS)
-			rmem_heap_set_status(region, RMEM_INVALID,
-					     "the kernel has room for %d CMA areas (CONFIG_CMA_AREAS)",
-					     MAX_CMA_AREAS);
-		return region->status == RMEM_INVALID;
-	}
-#endif
-	return false;
+	    !of_property_present(np, "no-map"))
+		region_invalidate(region, "a coherent pool must be no-map here");
+	if (region->mode == RMEM_HEAP_CMA)
+		region_explain_area(region, base, size);
 }
 
-/* The core has no memory for a region without reg. */
+/* The core has found no memory for a region without reg. */
 static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 {
 	struct device_node *np = region->of_node, *other;
@@ -224,30 +225,24 @@ static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 	of_node_put(other);
 
 	if (before >= REGION_MAX_DYNAMIC)
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "the kernel takes %d regions without reg, and there are %d before it",
-				     REGION_MAX_DYNAMIC, before);
-	else if (size != ns)
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "its size must be %u cells, it has %d", ns, size);
-	else if (align >= 0 && align != na)
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "its alignment must be %u cells, it has %d", na, align);
-	else if (region_explain_default(region))
-		return;
-	else if (!len)
-		rmem_heap_set_status(region, RMEM_INVALID, "its size is 0");
-	else if (region_explain_pool(region, 0, len))
-		return;
-	else if (ranges > 0 && !(ranges % (na + ns)))
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "no %llu KiB of RAM were free in its alloc-ranges, %s0x%llx to 0x%llx",
-				     len / SZ_1K, ranges > na + ns ? "the first is " : "", from,
-				     from + region_read_cells(np, "alloc-ranges", na, ns) - 1);
-	else
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "no %llu KiB of RAM were free in one piece, alignment 0x%llx",
-				     len / SZ_1K, region_read_cells(np, "alignment", 0, na));
+		region_invalidate(region,
+				  "the kernel takes %d regions without reg, and there are %d before it",
+				  REGION_MAX_DYNAMIC, before);
+	if (size != ns)
+		region_invalidate(region, "its size must be %u cells, it has %d", ns, size);
+	if (align >= 0 && align != na)
+		region_invalidate(region, "its alignment must be %u cells, it has %d", na, align);
+	region_explain_default(region);
+	if (!len)
+		region_invalidate(region, "its size is 0");
+	region_explain_pool(region, 0, len);
+	if (ranges > 0 && !(ranges % (na + ns)))
+		region_invalidate(region,
+				  "no %llu KiB of RAM were free in its alloc-ranges, %s0x%llx to 0x%llx",
+				  len / SZ_1K, ranges > na + ns ? "the first is " : "", from,
+				  from + region_read_cells(np, "alloc-ranges", na, ns) - 1);
+	region_invalidate(region, "no %llu KiB of RAM were free in one piece, alignment 0x%llx",
+			  len / SZ_1K, region_read_cells(np, "alignment", 0, na));
 }
 
 /* The core has no entry for a node: the causes in the order in which it checks */
@@ -258,26 +253,24 @@ static void region_explain_no_entry(struct rmem_region *region)
 	u64 base, size;
 	u32 na, ns;
 
-	if (region_explain_parent(region, &na, &ns))
+	region_explain_parent(region, &na, &ns);
+	if (region->status == RMEM_INVALID)
 		return;
 	if (reg > 0 && !(reg % (na + ns))) {
 		base = region_read_cells(np, "reg", 0, na);
 		size = region_read_cells(np, "reg", na, ns);
-		if (region_explain_default(region))
-			return;
+		region_explain_default(region);
 		if (!size)
-			rmem_heap_set_status(region, RMEM_INVALID, "the size in its reg is 0");
-		else if (!region_explain_pool(region, base, size))
-			rmem_heap_set_status(region, RMEM_INVALID,
-					     "the kernel could not reserve 0x%llx, %llu KiB", base,
-					     size / SZ_1K);
+			region_invalidate(region, "the size in its reg is 0");
+		region_explain_pool(region, base, size);
+		region_invalidate(region, "the kernel could not reserve 0x%llx, %llu KiB", base,
+				  size / SZ_1K);
 	} else if (of_property_present(np, "size")) {
 		region_explain_dynamic(region, na, ns);
 	} else if (reg >= 0) {
-		rmem_heap_set_status(region, RMEM_INVALID, "its reg must be %u cells, it has %d",
-				     na + ns, reg);
+		region_invalidate(region, "its reg must be %u cells, it has %d", na + ns, reg);
 	} else {
-		rmem_heap_set_status(region, RMEM_INVALID, "it has neither reg nor size");
+		region_invalidate(region, "it has neither reg nor size");
 	}
 }
 
@@ -287,41 +280,41 @@ static void region_check_node(struct rmem_region *region, bool pool, bool both, 
 	const struct device_node *np = region->of_node;
 	const struct reserved_mem *rmem = region->rmem;
 
-	if (!of_device_is_available(np)) {
+	if (!of_device_is_available(np))
 		rmem_heap_set_status(region, RMEM_DISABLED, "its status is not \"okay\"");
-	} else if (of_property_count_strings(np, "compatible") == -EILSEQ) {
-		/* The node may name an owner that cannot be read. */
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "its compatible is not a list of strings");
-	} else if (!rmem) {
-		region_explain_no_entry(region);
-	} else if (both) {
-		/* The order in which the allocators are linked decides which one took it. */
-		rmem_heap_set_status(region, RMEM_INVALID, "it says to be two kinds of pool");
-	} else if ((pool || reusable) && !rmem->ops) {
-		rmem_heap_set_status(region, RMEM_INVALID, "no allocator took the node: %s",
-				     !pool ? "reusable memory must be a shared-dma-pool" :
-				     reusable && of_property_read_bool(np, "no-map") ?
-				     "it cannot be both reusable and no-map" :
-				     "is the one for it configured into the kernel?");
-	} else if (IS_ALIGNED(rmem->size, PAGE_SIZE) && !IS_ALIGNED(rmem->base, PAGE_SIZE) &&
-		   !of_property_present(np, "reg")) {
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "the kernel has put it at 0x%llx: give it an alignment of %lu or more",
-				     (u64)rmem->base, PAGE_SIZE);
-	} else if (!IS_ALIGNED(rmem->base | rmem->size, PAGE_SIZE)) {
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "its base and size must be multiples of the page size, %lu",
-				     PAGE_SIZE);
-	} else if (rmem->size > ULONG_MAX - PAGE_SIZE || rmem->base + rmem->size <= rmem->base) {
-		/* Lengths of buffers are size_t. */
-		rmem_heap_set_status(region, RMEM_INVALID, "its size is not usable");
-	} else if (IS_ENABLED(CONFIG_DMA_GLOBAL_POOL) && region->mode == RMEM_HEAP_COHERENT &&
-		   of_property_read_bool(np, "linux,dma-default")) {
-		/* The global pool has a bitmap of its own over the same memory. */
-		rmem_heap_set_status(region, RMEM_INVALID,
-				     "it is the global pool (linux,dma-default)");
+	/* The node may name an owner that cannot be read. */
+	if (of_property_count_strings(np, "compatible") == -EILSEQ)
+		region_invalidate(region, "its compatible is not a list of strings");
+	if (!rmem) {
+		if (region->status == RMEM_AVAILABLE)
+			region_explain_no_entry(region);
+		return;
 	}
+	/* The order in which the allocators are linked decides which one took it. */
+	if (both)
+		region_invalidate(region, "it says to be two kinds of pool");
+	if ((pool || reusable) && !rmem->ops)
+		region_invalidate(region, "no allocator took the node: %s",
+				  !pool ? "reusable memory must be a shared-dma-pool" :
+				  reusable && of_property_read_bool(np, "no-map") ?
+				  "it cannot be both reusable and no-map" :
+				  "is the one for it configured into the kernel?");
+	if (IS_ALIGNED(rmem->size, PAGE_SIZE) && !IS_ALIGNED(rmem->base, PAGE_SIZE) &&
+	    !of_property_present(np, "reg"))
+		region_invalidate(region,
+				  "the kernel has put it at 0x%llx: give it an alignment of %lu or more",
+				  (u64)rmem->base, PAGE_SIZE);
+	if (!IS_ALIGNED(rmem->base | rmem->size, PAGE_SIZE))
+		region_invalidate(region,
+				  "its base and size must be multiples of the page size, %lu",
+				  PAGE_SIZE);
+	/* Lengths of buffers are size_t. */
+	if (rmem->size > ULONG_MAX - PAGE_SIZE || rmem->base + rmem->size <= rmem->base)
+		region_invalidate(region, "its size is not usable");
+	/* The global pool has a bitmap of its own over the same memory. */
+	if (IS_ENABLED(CONFIG_DMA_GLOBAL_POOL) && region->mode == RMEM_HEAP_COHERENT &&
+	    of_property_read_bool(np, "linux,dma-default"))
+		region_invalidate(region, "it is the global pool (linux,dma-default)");
 }
 
 /*
@@ -385,14 +378,6 @@ static int __init region_cmp_starts(const void *a, const void *b)
 	return cmp_int(((const struct region_range *)a)->res.start,
 		       ((const struct region_range *)b)->res.start);
 }
-
-/* Makes a region invalid, unless its status says already why it can have no heap */
-#define region_invalidate(_region, ...) do {						\
-	struct rmem_region *__region = (_region);					\
-											\
-	if (__region->status == RMEM_AVAILABLE)						\
-		rmem_heap_set_status(__region, RMEM_INVALID, __VA_ARGS__);		\
-} while (0)
 
 /*
  * The core finds entries by name, so which of two nodes of one name has the entry is unknown: the
