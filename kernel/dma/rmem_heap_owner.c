@@ -50,21 +50,21 @@ void rmem_heap_find_owner(struct rmem_region *region)
 }
 
 /*
- * Whether a property may refer to a region: a phandle is a number like others, so only the name
- * tells. Boards use memory-region for most regions.
+ * Whether a property may refer to a region: a phandle is a number like others, so only the last
+ * word of the name tells. Boards use memory-region for most regions.
  */
 static bool owner_may_refer(const char *name)
 {
-	static const char * const ends[] = {
-		"region", "regions", "memory", "mem", "ram", "shm", "carveout", "buffer",
-		"buffers", "buf", "pool", "heap",
+	static const char * const words[] = {
+		"region", "regions", "memory", "mem", "shmem", "shm", "ram", "sram", "vram",
+		"carveout", "buffer", "buffers", "buf", "heap",
 	};
-	size_t i, len = strlen(name);
+	const char *word, *next = name;
 
-	for (i = 0; i < ARRAY_SIZE(ends); i++)
-		if (len >= strlen(ends[i]) && !strcmp(name + len - strlen(ends[i]), ends[i]))
-			return true;
-	return false;
+	do
+		word = next + strspn(next, "-,_");
+	while (*(next = word + strcspn(word, "-,_")));
+	return match_string(words, ARRAY_SIZE(words), word) >= 0;
 }
 
 static bool owner_is_disabled(const struct device_node *np)
