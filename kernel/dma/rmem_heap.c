@@ -30,7 +30,7 @@
 LIST_HEAD(rmem_regions);
 static bool heaps_registered __ro_after_init;
 
-/* dma-heap has minors for 128 heaps. mainline's heaps come later, and find 16. */
+/* dma-heap has minors for 128 heaps: 16 are for CMA areas and for mainline's heaps, which come later. */
 #define HEAP_MAX	(128 - 16)
 
 /* Protects the exports of all regions: which region has a heap, how many, and @active of them */
@@ -199,12 +199,13 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_exit;
 
 	exp_info.priv = heap;
-	heap->dma_heap = nr_heaps < HEAP_MAX ? dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
+	heap->dma_heap = nr_heaps < HEAP_MAX || region->mode == RMEM_HEAP_CMA ?
+			 dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
-		if (nr_heaps == HEAP_MAX)
+		if (nr_heaps >= HEAP_MAX)
 			rmem_set_reason(region, "there are %u heaps of regions, the most there can be",
-					HEAP_MAX);
+					nr_heaps);
 		goto err_unregister;
 	}
 	nr_heaps++;
