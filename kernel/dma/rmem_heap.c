@@ -30,7 +30,7 @@
 LIST_HEAD(rmem_regions);
 static bool heaps_registered __ro_after_init;
 
-/* dma-heap has minors for 128 heaps: 16 are for CMA areas and for mainline's heaps, which come later. */
+/* dma-heap has minors for 128 heaps: 16 are left for CMA areas and for the heaps of mainline */
 #define HEAP_MAX	(128 - 16)
 
 /* Protects the exports of all regions: which region has a heap, how many, and @active of them */
@@ -204,7 +204,7 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
 		if (nr_heaps >= HEAP_MAX)
-			rmem_set_reason(region, "there are %u heaps of regions, the most there can be",
+			rmem_set_reason(region, "there are %u heaps of regions, and can be no more",
 					nr_heaps);
 		goto err_unregister;
 	}
@@ -278,10 +278,11 @@ static bool __init heap_register_region(struct rmem_region *region)
 	if (region->heap)
 		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);
+	else if (counted)
+		pr_debug("%s: carveout,%s not exported: %s\n", region->name, place, region->reason);
 	else
-		printk("%s" pr_fmt("%s: %s,%s not exported: %s\n"),
-		       counted ? KERN_DEBUG : KERN_INFO, region->name, rmem_heap_kind(region),
-		       place, region->reason);
+		pr_info("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
+			place, region->reason);
 	if (region->heap && region->mode == RMEM_HEAP_CMA && region->owner[0])
 		pr_warn("%s: %s: the kernel may fault when a program uses the heap; rmem_heap.export=!%s holds it back\n",
 			region->name, region->owner, region->name);

@@ -191,9 +191,9 @@ static int import_refuse(const struct rmem_heap *heap, struct device *dev,
 	u64 limit = min_not_zero(*dev->dma_mask, dev->bus_dma_limit);
 
 	if (is_swiotlb_force_bounce(dev) && heap->memory != RMEM_LINEAR)
-		why = "the device only reaches its restricted pool, and the CPU cannot copy there; limit";
+		why = "the CPU cannot copy it to the restricted pool of the device; limit";
 	else if (import_directly_mappable(dev, seg, heap->memory == RMEM_LINEAR, 0))
-		why = "which is in more than one of the dma-ranges of the device's bus; limit";
+		why = "in more than one of the dma-ranges of its bus; the device's limit is";
 	dev_warn_ratelimited(dev, "cannot import a buffer of %s: it is at 0x%llx to 0x%llx, %s 0x%llx\n",
 			     heap->region->name, (u64)seg->paddr,
 			     (u64)seg->paddr + seg->len - 1, why, limit);

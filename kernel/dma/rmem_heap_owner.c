@@ -116,7 +116,8 @@ static void owner_add_referrer(struct owner_entry *entry, const struct device_no
 	entry->referred = true;
 	if (region->mode == RMEM_HEAP_CMA) {
 		if (!disabled && !index && owner_gives_away(np))
-			owner_set(region, "%pOF gives its memory to other virtual machines (qcom,vmids)",
+			owner_set(region,
+				  "%pOF gives its memory to other virtual machines (qcom,vmids)",
 				  np);
 		return;
 	}

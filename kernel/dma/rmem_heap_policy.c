@@ -158,7 +158,7 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 	return NULL;
 }
 
-/* Completes the reason of a region without a heap. True for the carve-outs that are only counted. */
+/* Completes the reason of a region without a heap. True for carve-outs that are only counted */
 bool __init rmem_heap_policy_explain(struct rmem_region *region)
 {
 	bool available = region->status == RMEM_AVAILABLE;

@@ -63,7 +63,7 @@ void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 	region->status = status;
 }
 
-/* Makes a region invalid, unless its status says already why it can have no heap: the first cause */
+/* Makes a region invalid, unless its status says already why it can have no heap */
 #define region_invalidate(_region, ...) do {					\
 	struct rmem_region *__region = (_region);				\
 										\
@@ -438,7 +438,8 @@ static void __init region_check_usable(struct rmem_region *region)
 	u32 na, ns;
 
 	if (is_kdump_kernel()) {
-		region_invalidate(region, "this is a capture kernel, and the memory may be the crashed kernel's");
+		region_invalidate(region,
+				  "this is a capture kernel, and the memory may be the crashed kernel's");
 		return;
 	}
 	if (n < 0 || of_property_read_u32(root, "#address-cells", &na) ||
@@ -517,10 +518,12 @@ static void __init region_check_memory(struct rmem_region *region)
 		region_invalidate(region, "only %llu of %llu KiB are RAM", (u64)ram / SZ_1K,
 				  (u64)rmem->size / SZ_1K);
 	else if (mapped && no_map)
-		region_invalidate(region, "it is no-map, but the kernel maps %llu of %llu KiB: they were reserved before",
+		region_invalidate(region,
+				  "it is no-map, but the kernel maps %llu of %llu KiB: others had reserved them",
 				  (u64)mapped / SZ_1K, (u64)rmem->size / SZ_1K);
 	else if (mapped && !region->linear)
-		region_invalidate(region, "only %llu of %llu KiB are reserved, the kernel uses the rest",
+		region_invalidate(region,
+				  "only %llu of %llu KiB are reserved, the kernel uses the rest",
 				  (u64)min(mapped, reserved) / SZ_1K, (u64)rmem->size / SZ_1K);
 	/* memremap(MEMREMAP_WC) of System RAM returns NULL with a WARN. */
 	else if (region->mode == RMEM_HEAP_COHERENT &&
