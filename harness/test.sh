@@ -38,6 +38,7 @@ for n in 64 140; do
 done
 suite "make run" harness/run-tap.sh
 suite "boots of odd kinds" harness/boots.sh
+suite "trees of public reports" harness/cases.sh
 suite "selftest" selftest ""
 suite "user mappings" mappings um
 suite "the tool" tool
