@@ -103,7 +103,7 @@ check "sparse" sparse
 arrows() {
 	nm -A "$build"/style/kernel/dma/rmem_heap*.o | awk '
 	BEGIN {
-		allow("heap", "policy region sysfs buf pool carveout")
+		allow("heap", "policy region owner sysfs buf pool carveout")
 		allow("sysfs", "buf pool region")
 		allow("buf", "import map pool")
 		allow("carveout", "pool")
