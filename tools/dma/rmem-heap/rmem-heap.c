@@ -33,7 +33,11 @@
 #define PICTURE	"/sys/kernel/debug/rmem_heap/map"
 #define UNKNOWN	UINT64_MAX
 
+#define HELP	{ "help", no_argument, NULL, 'h' }
+
+/* What fails at run time, and a wrong command line */
 #define die(...)	(fflush(stdout), errx(1, __VA_ARGS__))
+#define misuse(...)	(fflush(stdout), errx(2, __VA_ARGS__))
 
 static bool json;
 static bool color;
@@ -148,16 +152,16 @@ static uint64_t parse_size(const char *text)
 	const char *units = "bkmgt", *unit;
 
 	if (end == text || !(val > 0))
-		die("%s is no size; say for example 4096, 64K or 1.5M", text);
+		misuse("%s is no size; say for example 4096, 64K or 1.5M", text);
 	if (*end) {
 		unit = strchr(units, tolower(*end));
 		if (!unit || (end[1] && strcasecmp(end + 1, "ib") && strcasecmp(end + 1, "b")))
-			die("%s is no size; say for example 4096, 64K or 1.5M", text);
+			misuse("%s is no size; say for example 4096, 64K or 1.5M", text);
 		for (; unit > units; unit--)
 			val *= 1024;
 	}
 	if (!(val >= 1 && val <= (double)(1ULL << 62)))
-		die("%s is no size that anything has", text);
+		misuse("%s is no size that anything has", text);
 	return val;
 }
 
@@ -167,8 +171,35 @@ static unsigned long parse_number(const char *what, const char *text)
 	unsigned long val = strtoul(text, &end, 0);
 
 	if (end == text || *end || strchr(text, '-') || val > 1000000)
-		die("%s: %s is no number from 0 to 1000000", what, text);
+		misuse("%s: %s is no number from 0 to 1000000", what, text);
 	return val;
+}
+
+/* The next option, or -1. --help and a wrong option end the program with the usage. */
+static int next_option(int argc, char **argv, const char *letters, const struct option *options,
+		       const char *usage)
+{
+	int c = getopt_long(argc, argv, letters, options, NULL);
+
+	if (c == '?')
+		misuse("%s", usage);
+	if (c == 'h') {
+		printf("%s\n", usage);
+		exit(0);
+	}
+	return c;
+}
+
+/* A command whose one argument is a name */
+static const char *only_name(int argc, char **argv, const char *usage)
+{
+	static const struct option options[] = { HELP, { } };
+
+	while (next_option(argc, argv, "h", options, usage) != -1)
+		;
+	if (argc - optind != 1)
+		misuse("%s", usage);
+	return argv[optind];
 }
 
 /* Regions and heaps */
@@ -589,8 +620,12 @@ static void list(void)
 
 static int cmd_ls(int argc, char **argv)
 {
-	if (argc > 1)
-		die("ls takes no argument; see: rmem-heap info %s", argv[1]);
+	static const struct option options[] = { HELP, { } };
+
+	while (next_option(argc, argv, "h", options, "usage: rmem-heap ls") != -1)
+		;
+	if (optind != argc)
+		misuse("ls takes no argument; see: rmem-heap info %s", argv[optind]);
 	list();
 	return 0;
 }
@@ -609,11 +644,8 @@ static void print_names(const char *what, const struct names *names)
 
 static int cmd_info(int argc, char **argv)
 {
-	struct region r;
+	struct region r = find_region(only_name(argc, argv, "usage: rmem-heap info NAME"));
 
-	if (argc != 2)
-		die("usage: rmem-heap info NAME");
-	r = find_region(argv[1]);
 	if (json) {
 		json_region(&r);
 		putchar('\n');
@@ -688,13 +720,10 @@ static int cmd_map(int argc, char **argv)
 {
 	const unsigned int columns = 64, rows = 8;
 	uint64_t cell, from, to;
+	struct region r = find_region(only_name(argc, argv, "usage: rmem-heap map NAME"));
 	struct piece *pieces;
-	struct region r;
 	unsigned int i, k, n;
 
-	if (argc != 2)
-		die("usage: rmem-heap map NAME");
-	r = find_region(argv[1]);
 	if (!r.mode || strcmp(r.mode, "carveout") || !r.heap)
 		die("%s: only carveouts with a heap have a map; this one is %s", r.name,
 		    r.mode ?: "unknown to this kernel");
@@ -808,7 +837,8 @@ static int cmd_alloc(int argc, char **argv)
 		{ "check", no_argument, NULL, 'c' },
 		{ "clear", no_argument, NULL, 'z' },
 		{ "hold", required_argument, NULL, 't' },
-		{ }
+		{ "json", no_argument, NULL, 'j' },
+		HELP, { }
 	};
 	bool do_fill = false, do_check = false, do_clear = false;
 	unsigned long seed = 0, hold = 0;
@@ -819,7 +849,7 @@ static int cmd_alloc(int argc, char **argv)
 	int c, fd, rc = 0;
 	uint64_t size, bad;
 
-	while ((c = getopt_long(argc, argv, "+f:czt:", options, NULL)) != -1) {
+	while ((c = next_option(argc, argv, "+f:czt:jh", options, usage)) != -1) {
 		switch (c) {
 		case 'f':
 			do_fill = true;
@@ -834,14 +864,15 @@ static int cmd_alloc(int argc, char **argv)
 		case 't':
 			hold = parse_number("--hold", optarg);
 			break;
-		default:
-			die("%s", usage);
+		case 'j':
+			json = true;
+			break;
 		}
 	}
 	if (argc - optind < 2)
-		die("%s", usage);
+		misuse("%s", usage);
 	if (do_check && !do_fill)
-		die("--check needs --fill: what should be there?");
+		misuse("--check needs --fill: what should be there?");
 	name = argv[optind++];
 	size = parse_size(argv[optind++]);
 
@@ -929,9 +960,10 @@ static int cmd_bench(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "rounds", required_argument, NULL, 'n' },
-		{ }
+		HELP, { }
 	};
 	static const uint64_t sizes[] = { 4096, 65536, 1048576, 8388608 };
+	const char *usage = "usage: rmem-heap bench [-n ROUNDS] NAME [SIZE]";
 	unsigned long rounds = 30, r, i;
 	uint64_t *alloc, *map, *release, only = 0, t0;
 	bool mappable = true;
@@ -940,13 +972,10 @@ static int cmd_bench(int argc, char **argv)
 	uint8_t *mem;
 	size_t pos;
 
-	while ((c = getopt_long(argc, argv, "n:", options, NULL)) != -1) {
-		if (c != 'n')
-			die("usage: rmem-heap bench [-n ROUNDS] NAME [SIZE]");
+	while ((c = next_option(argc, argv, "n:h", options, usage)) != -1)
 		rounds = parse_number("--rounds", optarg);
-	}
 	if (argc - optind < 1 || argc - optind > 2 || !rounds)
-		die("usage: rmem-heap bench [-n ROUNDS] NAME [SIZE]");
+		misuse("%s", usage);
 	name = argv[optind];
 	if (argc - optind == 2)
 		only = parse_size(argv[optind + 1]);
@@ -1057,7 +1086,7 @@ static int cmd_stress(int argc, char **argv)
 	static const struct option options[] = {
 		{ "threads", required_argument, NULL, 't' },
 		{ "seconds", required_argument, NULL, 's' },
-		{ }
+		HELP, { }
 	};
 	const char *usage = "usage: rmem-heap stress [-t THREADS] [-s SECONDS] NAME";
 	unsigned long threads = 4, seconds = 5, i;
@@ -1066,16 +1095,14 @@ static int cmd_stress(int argc, char **argv)
 	struct region r;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "t:s:", options, NULL)) != -1) {
+	while ((c = next_option(argc, argv, "t:s:h", options, usage)) != -1) {
 		if (c == 't')
 			threads = parse_number("--threads", optarg);
-		else if (c == 's')
-			seconds = parse_number("--seconds", optarg);
 		else
-			die("%s", usage);
+			seconds = parse_number("--seconds", optarg);
 	}
 	if (argc - optind != 1 || !threads || threads > 1024)
-		die("%s", usage);
+		misuse("%s", usage);
 	r = find_region(argv[optind]);
 	all = calloc(threads, sizeof(*all));
 	if (!all)
@@ -1114,21 +1141,20 @@ static int cmd_watch(int argc, char **argv)
 	static const struct option options[] = {
 		{ "interval", required_argument, NULL, 'n' },
 		{ "count", required_argument, NULL, 'c' },
-		{ }
+		HELP, { }
 	};
+	const char *usage = "usage: rmem-heap watch [-n SECONDS] [-c TIMES]";
 	unsigned long interval = 2, count = 0, i;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:c:", options, NULL)) != -1) {
+	while ((c = next_option(argc, argv, "n:c:h", options, usage)) != -1) {
 		if (c == 'n')
 			interval = parse_number("--interval", optarg);
-		else if (c == 'c')
-			count = parse_number("--count", optarg);
 		else
-			die("usage: rmem-heap watch [-n SECONDS] [-c TIMES]");
+			count = parse_number("--count", optarg);
 	}
 	if (optind != argc)
-		die("usage: rmem-heap watch [-n SECONDS] [-c TIMES]");
+		misuse("%s", usage);
 	for (i = 0; !count || i < count; i++) {
 		if (i)
 			sleep(interval);
@@ -1188,7 +1214,7 @@ int main(int argc, char **argv)
 			else if (!strcmp(optarg, "never"))
 				color = false;
 			else if (strcmp(optarg, "auto"))
-				die("--color is auto, always or never");
+				misuse("--color is auto, always or never");
 			break;
 		case 'h':
 			print_help(stdout);
@@ -1205,10 +1231,9 @@ int main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	optind = 0;
-	/* Wherever it is said */
+	/* Wherever it is said; alloc finds it itself, before what may be another program's. */
 	for (i = 1; i < (unsigned int)argc && strcmp(argv[i], "--"); i++) {
-		/* What comes after alloc's own options may be another program's. */
-		if (!strcmp(argv[0], "alloc") && *argv[i] != '-')
+		if (!strcmp(argv[0], "alloc"))
 			break;
 		if (strcmp(argv[i], "--json"))
 			continue;
