@@ -239,6 +239,14 @@ static void check_tool(void)
 	expect("/rmem-heap info nosuch", 1, "there is no region or heap nosuch; there are:|camera");
 	expect("/rmem-heap info", 2, "usage:");
 
+	/* A heap's path is as good as its name. */
+	expect("/rmem-heap info /dev/dma_heap/camera", 0, "region        camera|cma");
+	expect("/rmem-heap map /dev/dma_heap/ecc-off@20000000", 0, "ecc-off@20000000, 64 MiB");
+	expect("/rmem-heap --json alloc /dev/dma_heap/camera 4K", 0, "{\"heap\":\"camera\"");
+	expect("/rmem-heap bench -n 1 /dev/dma_heap/camera 4K", 0, "4 KiB");
+	expect("/rmem-heap stress -s 1 /dev/dma_heap/camera", 0, "camera: |0 wrong");
+	expect("/rmem-heap info /dev/dma_heap/nosuch", 1, "no region or heap nosuch;");
+
 	/* alloc */
 	expect("/rmem-heap alloc video@10000000 1.5M", 0, "1.5 MiB");
 	expect("/rmem-heap alloc --clear --fill=7 --check guest@18000000 1M", 0,

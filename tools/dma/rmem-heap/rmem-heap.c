@@ -190,6 +190,12 @@ static int next_option(int argc, char **argv, const char *letters, const struct 
 	return c;
 }
 
+/* The path of a heap stands for its name. */
+static const char *name_of(const char *arg)
+{
+	return strncmp(arg, HEAPS "/", strlen(HEAPS "/")) ? arg : arg + strlen(HEAPS "/");
+}
+
 /* A command whose one argument is a name */
 static const char *only_name(int argc, char **argv, const char *usage)
 {
@@ -199,7 +205,7 @@ static const char *only_name(int argc, char **argv, const char *usage)
 		;
 	if (argc - optind != 1)
 		misuse("%s", usage);
-	return argv[optind];
+	return name_of(argv[optind]);
 }
 
 /* Regions and heaps */
@@ -873,7 +879,7 @@ static int cmd_alloc(int argc, char **argv)
 		misuse("%s", usage);
 	if (do_check && !do_fill)
 		misuse("--check needs --fill: what should be there?");
-	name = argv[optind++];
+	name = name_of(argv[optind++]);
 	size = parse_size(argv[optind++]);
 
 	fd = alloc_buffer(open_heap(name), name, size);
@@ -976,7 +982,7 @@ static int cmd_bench(int argc, char **argv)
 		rounds = parse_number("--rounds", optarg);
 	if (argc - optind < 1 || argc - optind > 2 || !rounds)
 		misuse("%s", usage);
-	name = argv[optind];
+	name = name_of(argv[optind]);
 	if (argc - optind == 2)
 		only = parse_size(argv[optind + 1]);
 	heap = open_heap(name);
@@ -1103,7 +1109,7 @@ static int cmd_stress(int argc, char **argv)
 	}
 	if (argc - optind != 1 || !threads || threads > 1024)
 		misuse("%s", usage);
-	r = find_region(argv[optind]);
+	r = find_region(name_of(argv[optind]));
 	all = calloc(threads, sizeof(*all));
 	if (!all)
 		die("out of memory");
