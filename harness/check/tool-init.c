@@ -247,6 +247,25 @@ static void check_tool(void)
 	expect("/rmem-heap stress -s 1 /dev/dma_heap/camera", 0, "camera: |0 wrong");
 	expect("/rmem-heap info /dev/dma_heap/nosuch", 1, "no region or heap nosuch;");
 
+	/* A coherent pool whose size is no power of two: what it rounds up does not fit. */
+	expect("/rmem-heap alloc sound@2e000000 8M", 0, "8 MiB");
+	expect("/rmem-heap alloc sound@2e000000 9M", 1,
+	       "no 9 MiB: the pool rounds it up to 16 MiB, available 12 MiB; a buffer is at most 8 MiB");
+	expect("/rmem-heap alloc sound@2e000000 13M", 1, "no 13 MiB, rounded up to 16 MiB: in use 0 B of 12 MiB");
+	pid = hold("sound@2e000000", "4M");
+	/* The pool aligns it, too. */
+	expect("/rmem-heap alloc sound@2e000000 5M", 1,
+	       "no 5 MiB, rounded up to 8 MiB: in use 4 MiB of 12 MiB, available 8 MiB");
+	expect("/rmem-heap alloc sound@2e000000 8M", 1, "no 8 MiB: in use 4 MiB of 12 MiB|!rounded");
+	drop(pid);
+	pid = hold("sound@2e000000", "8M");
+	expect("/rmem-heap alloc sound@2e000000 3M", 0, "3 MiB");
+	drop(pid);
+	pid = hold("vram@14000000", "16M");
+	expect("/rmem-heap alloc vram@14000000 33M", 1,
+	       "no 33 MiB: the pool rounds it up to 64 MiB, available 48 MiB; a buffer is at most 32 MiB");
+	drop(pid);
+
 	/* alloc */
 	expect("/rmem-heap alloc video@10000000 1.5M", 0, "1.5 MiB");
 	expect("/rmem-heap alloc --clear --fill=7 --check guest@18000000 1M", 0,

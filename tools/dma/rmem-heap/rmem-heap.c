@@ -417,21 +417,39 @@ static int try_alloc(int heap, uint64_t size)
 	return ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data) ? -1 : (int)data.fd;
 }
 
+/* The power of two that is not less than size, which is not more than 2^62 */
+static uint64_t round_up(uint64_t size)
+{
+	uint64_t power = page_size;
+
+	while (power < size)
+		power *= 2;
+	return power;
+}
+
 static int alloc_buffer(int heap, const char *name, uint64_t size)
 {
 	int fd = try_alloc(heap, size);
+	uint64_t whole = size;
 	struct region r;
 
 	if (fd >= 0)
 		return fd;
-	if (errno == ENOMEM) {
-		r = find_region(name);
-		die("%s: no %s: in use %s of %s, available %s; or a control group's limit", name,
-		    human(size), human(r.used), human(r.size), human(r.available));
-	}
 	if (errno == ENODEV)
 		die("%s: the driver that exported it is gone; bind it again", name);
-	die("%s: allocating %s: %s", name, human(size), strerror(errno));
+	if (errno != ENOMEM)
+		die("%s: allocating %s: %s", name, human(size), strerror(errno));
+	r = find_region(name);
+	if (r.mode && !strcmp(r.mode, "coherent"))
+		whole = round_up(size);
+	/* What is asked for fits, but not what the pool makes of it. */
+	if (size <= r.available && whole > r.available)
+		die("%s: no %s: the pool rounds it up to %s, available %s; a buffer is at most %s",
+		    name, human(size), human(whole), human(r.available),
+		    human(round_up(r.available / 2 + 1)));
+	die("%s: no %s%s%s: in use %s of %s, available %s; or a control group's limit", name,
+	    human(size), whole > size ? ", rounded up to " : "", whole > size ? human(whole) : "",
+	    human(r.used), human(r.size), human(r.available));
 }
 
 static void cpu_access(int fd, uint64_t flags)
