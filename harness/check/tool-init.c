@@ -164,11 +164,11 @@ static void check_plain(const char *heap)
 	char line[300], want[300];
 
 	expect("/rmem-heap ls", 0, "system");
-	snprintf(want, sizeof(want), "%s|?|/dev/dma_heap/%s|is what this kernel does not tell", heap,
-		 heap);
+	snprintf(want, sizeof(want), "%s|?|/dev/dma_heap/%s|? is not known: this kernel has no CONFIG_RMEM_HEAP",
+		 heap, heap);
 	expect("/rmem-heap ls", 0, want);
 	snprintf(line, sizeof(line), "/rmem-heap info %s", heap);
-	expect(line, 0, "mode|this kernel does not tell");
+	expect(line, 0, "mode|? (this kernel has no CONFIG_RMEM_HEAP)");
 	expect("/rmem-heap --json ls", 0, "\"mode\":null|\"used\":null");
 	snprintf(line, sizeof(line), "/rmem-heap alloc --clear --fill=3 --check %s 1M", heap);
 	expect(line, 0, "1 MiB, clear, filled");
@@ -177,7 +177,7 @@ static void check_plain(const char *heap)
 	snprintf(line, sizeof(line), "/rmem-heap stress -s 1 %s", heap);
 	expect(line, 0, "0 wrong");
 	snprintf(line, sizeof(line), "/rmem-heap map %s", heap);
-	expect(line, 1, "unknown to this kernel");
+	expect(line, 1, "this one is ? (this kernel has no CONFIG_RMEM_HEAP)");
 }
 
 static void check_tool(void)
@@ -336,6 +336,19 @@ static void check_tool(void)
 	check_limit("guest@18000000", "a limit of half a restricted pool");
 	check_limit("vram@14000000", "a limit of half a coherent pool");
 	check_limit("ecc-off@20000000", "a limit of half a carveout");
+
+	/* The class and no region, no heap either, no class, and no /sys */
+	mount("ramfs", "/sys/class/rmem_heap", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 0, "system|?|\n? is not known: the device tree has no reserved-memory regions");
+	expect("/rmem-heap info system", 0, "mode          ? (no region of the device tree has this name)");
+	mount("ramfs", "/dev/dma_heap", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: the device tree has no reserved-memory regions");
+	expect("/rmem-heap --json ls", 0, "[]");
+	expect("/rmem-heap info camera", 1, "no region or heap camera: the device tree has no");
+	mount("ramfs", "/sys/class", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: this kernel has no CONFIG_RMEM_HEAP");
+	mount("ramfs", "/sys", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: /sys is not mounted");
 }
 
 int main(void)

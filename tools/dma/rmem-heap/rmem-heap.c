@@ -366,6 +366,15 @@ static struct regions read_regions(void)
 	return regions;
 }
 
+/* Why values are not known, or why there is no region */
+static const char *no_regions(void)
+{
+	if (access("/sys/class", F_OK))
+		return "/sys is not mounted";
+	return access(CLASS, F_OK) ? "this kernel has no CONFIG_RMEM_HEAP" :
+				     "the device tree has no reserved-memory regions";
+}
+
 static struct region find_region(const char *name)
 {
 	struct regions all = read_regions();
@@ -383,8 +392,9 @@ static struct region find_region(const char *name)
 	*list = '\0';
 	for (i = 0, pos = 0; i < all.n; i++)
 		pos += snprintf(list + pos, len - pos, " %s", all.region[i].name);
-	die("there is no region or heap %s; there %s%s", name,
-	    all.n ? "are:" : "is none on this machine", list);
+	if (!all.n)
+		die("there is no region or heap %s: %s", name, no_regions());
+	die("there is no region or heap %s; there are:%s", name, list);
 }
 
 static int open_heap(const char *name)
@@ -619,8 +629,10 @@ static void print_regions(const struct regions *all)
 		else
 			printf("  - (%s)\n", plain(r->reason ?: "no heap"));
 	}
-	if (all->n && access(CLASS, F_OK))
-		printf("? is what this kernel does not tell: it has no " CLASS "\n");
+	for (i = 0; i < all->n; i++)
+		if (all->region[i].in_class)
+			return;
+	printf("? is not known: %s\n", no_regions());
 }
 
 static void list(void)
@@ -630,7 +642,7 @@ static void list(void)
 
 	if (!json) {
 		if (!all.n)
-			die("there is no " HEAPS " node and no reserved-memory region");
+			die("there is no heap in " HEAPS ": %s", no_regions());
 		print_regions(&all);
 		return;
 	}
@@ -666,6 +678,14 @@ static void print_names(const char *what, const struct names *names)
 	printf("%s\n", names->n ? "" : "-");
 }
 
+static const char *mode_text(const struct region *r)
+{
+	if (r->mode)
+		return r->mode;
+	return access(CLASS, F_OK) ? "? (this kernel has no CONFIG_RMEM_HEAP)" :
+				     "? (no region of the device tree has this name)";
+}
+
 static int cmd_info(int argc, char **argv)
 {
 	struct region r = find_region(only_name(argc, argv, "usage: rmem-heap info NAME"));
@@ -676,7 +696,7 @@ static int cmd_info(int argc, char **argv)
 		return 0;
 	}
 	printf("%-14s%s\n", "region", r.name);
-	printf("%-14s%s\n", "mode", r.mode ?: "? (this kernel does not tell)");
+	printf("%-14s%s\n", "mode", mode_text(&r));
 	printf("%-14s%s\n", "size", human(r.size));
 	if (r.base != UNKNOWN)
 		printf("%-14s0x%llx\n", "base", (unsigned long long)r.base);
@@ -750,7 +770,7 @@ static int cmd_map(int argc, char **argv)
 
 	if (!r.mode || strcmp(r.mode, "carveout") || !r.heap)
 		die("%s: only carveouts with a heap have a map; this one is %s", r.name,
-		    r.mode ?: "unknown to this kernel");
+		    mode_text(&r));
 	pieces = read_pieces(r.name, &n);
 
 	if (json) {
