@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -20,6 +21,18 @@
 
 static unsigned int tests, bad;
 static char output[65536];
+/* Of the terminal that commands run on, if it has columns */
+static struct winsize terminal;
+
+static bool open_terminal(int fds[2])
+{
+	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fds[0] < 0 || grantpt(fds[0]) || unlockpt(fds[0]))
+		return false;
+	fds[1] = open(ptsname(fds[0]), O_RDWR | O_NOCTTY);
+	return fds[1] >= 0 && !ioctl(fds[1], TIOCSWINSZ, &terminal);
+}
+
 /* Runs a line of words, as root or as nobody; its output goes to output[] */
 static int run(const char *line, bool nobody)
 {
@@ -33,7 +46,8 @@ static int run(const char *line, bool nobody)
 	for (word = strtok(copy, " "); word && argc < 31; word = strtok(NULL, " "))
 		argv[argc++] = word;
 	argv[argc] = NULL;
-	if (pipe(fds))
+	*output = '\0';
+	if (terminal.ws_col ? !open_terminal(fds) : pipe(fds))
 		return -1;
 	pid = fork();
 	if (!pid) {
@@ -91,6 +105,21 @@ static void expect(const char *line, int status, const char *want)
 	if (!ok)
 		printf("# exit status %d\n", rc);
 	result(ok, name);
+}
+
+/* On a terminal, and no line is longer than it has columns */
+static void expect_on(unsigned short columns, const char *line, const char *want)
+{
+	char name[1200], *at, *end;
+	bool ok = true;
+
+	terminal.ws_col = columns;
+	expect(line, 0, want);
+	terminal.ws_col = 0;
+	for (at = output; (end = strstr(at, "\r\n")); at = end + 2)
+		ok = ok && end - at <= columns;
+	snprintf(name, sizeof(name), "%s: %u columns", line, columns);
+	result(ok && at != output, name);
 }
 
 static bool write_to(const char *file, const char *text)
@@ -239,6 +268,21 @@ static void check_tool(void)
 	expect("/rmem-heap info nosuch", 1, "there is no region or heap nosuch; there are:|camera");
 	expect("/rmem-heap info", 2, "usage:");
 
+	/* A terminal that is narrow */
+	expect_on(200, "/rmem-heap --color=never ls", "LARGEST|/dev/dma_heap/video@10000000");
+	expect_on(80, "/rmem-heap --color=never ls",
+		  "REGION|MODE|SIZE|USED|DEVICES|HEAP|bounce@28000000|restricted|16 MiB|- (no re|..|"
+		  "video@10000000|cma|64 MiB|0 B|display|yes|!LARGEST");
+	expect_on(40, "/rmem-heap --color=never ls", "REGION|HEAP|bounce@28000000|video@10000000|yes");
+	expect_on(24, "/rmem-heap --color=never ls", "REGION|HEAP|bounce@280..|video@1000..|yes");
+	setenv("COLUMNS", "60", 1);
+	expect_on(60, "/rmem-heap --color=never ls", "REGION|HEAP");
+	terminal.ws_col = 200;
+	expect("/rmem-heap --color=never ls", 0, "video@10000000|yes|!/dev");
+	terminal.ws_col = 0;
+	expect("/rmem-heap ls", 0, "LARGEST|/dev/dma_heap/video@10000000");
+	unsetenv("COLUMNS");
+
 	/* A heap's path is as good as its name. */
 	expect("/rmem-heap info /dev/dma_heap/camera", 0, "region        camera|cma");
 	expect("/rmem-heap map /dev/dma_heap/ecc-off@20000000", 0, "ecc-off@20000000, 64 MiB");
@@ -357,6 +401,8 @@ int main(void)
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mkdir("/dev/pts", 0755);
+	mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666");
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	/* Who may look is to be told that this is root's, not that there is nothing. */

@@ -578,18 +578,91 @@ static void json_region(const struct region *r)
 
 /* ls */
 
-static void print_devices(const struct region *r)
-{
-	unsigned int i, width = 0;
+enum { REGION, MODE, SIZE, USED, LARGEST, BUFFERS, DEVICES, HEAP, NR_COLUMNS };
 
-	for (i = 0; i < r->consumers.n; i++)
-		width += printf("%s%s", i ? "," : "", r->consumers.name[i]);
-	/* Those that only refer to it, if none of them is bound */
-	for (i = 0; !r->consumers.n && i < r->referrers.n; i++)
-		width += printf("%s(%s)", i ? "," : "", plain(r->referrers.name[i]));
-	if (!width)
-		width += printf("-");
-	printf("%*s", width < 20 ? (int)(20 - width) : 0, "");
+static const char *const titles[NR_COLUMNS] = {
+	"REGION", "MODE", "SIZE", "USED", "LARGEST", "BUFFERS", "DEVICES", "HEAP"
+};
+
+/* Columns that a narrow terminal does without, in this order */
+static const int spare[] = { LARGEST, BUFFERS, DEVICES, USED, SIZE, MODE };
+
+static unsigned int terminal_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize ws;
+
+	if (!isatty(STDOUT_FILENO))
+		return UINT_MAX;
+	if (columns && atoi(columns) > 0)
+		return atoi(columns);
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) || !ws.ws_col ? UINT_MAX : ws.ws_col;
+}
+
+/* One string of all names; with parentheses, if they only refer to the region */
+static char *join(const struct names *names, bool parentheses)
+{
+	char *text = xstrdup(names->n ? "" : "-");
+	size_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < names->n; i++) {
+		text = xalloc(text, len + strlen(names->name[i]) + 4);
+		len += sprintf(text + len, parentheses ? "%s(%s)" : "%s%s", i ? "," : "",
+			       plain(names->name[i]));
+	}
+	return text;
+}
+
+static void fill_cells(const struct region *r, char *cells[NR_COLUMNS])
+{
+	bool counted = r->heap || !r->in_class;
+	char text[PATH_MAX] = "?";
+
+	cells[REGION] = xstrdup(plain(r->name));
+	cells[MODE] = xstrdup(r->mode ?: "?");
+	cells[SIZE] = xstrdup(human(r->size));
+	cells[USED] = xstrdup(counted ? human(r->used) : "-");
+	cells[LARGEST] = xstrdup(r->largest_free == UNKNOWN ? "-" : human(r->largest_free));
+	if (r->buffers != UNKNOWN)
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)r->buffers);
+	cells[BUFFERS] = xstrdup(counted ? text : "-");
+	cells[DEVICES] = r->consumers.n ? join(&r->consumers, false) : join(&r->referrers, true);
+	if (r->heap)
+		snprintf(text, sizeof(text), HEAPS "/%s", plain(r->name));
+	else
+		snprintf(text, sizeof(text), "- (%s)", plain(r->reason ?: "no heap"));
+	cells[HEAP] = xstrdup(text);
+}
+
+static unsigned int sum_of_widths(const unsigned int *width)
+{
+	unsigned int c, sum = 0;
+
+	for (c = 0; c < NR_COLUMNS; c++)
+		sum += width[c] ? width[c] + 2 : 0;
+	return sum - 2;
+}
+
+/* Lets columns go, and takes from the others, until the table is not wider than max. */
+static bool narrow(unsigned int *width, unsigned int max)
+{
+	const unsigned int least = 16, most = 20;
+	unsigned int i;
+
+	max = max < least ? least : max;
+	if (sum_of_widths(width) <= max)
+		return false;
+	width[HEAP] = 0;
+	if (width[REGION] > max / 2)
+		width[REGION] = max / 2;
+	if (width[DEVICES] > most)
+		width[DEVICES] = most;
+	for (i = 0; i < sizeof(spare) / sizeof(*spare); i++)
+		if (sum_of_widths(width) + 2 + least > max)
+			width[spare[i]] = 0;
+	width[HEAP] = max - 2 - sum_of_widths(width);
+	return true;
 }
 
 static const char *mode_color(const char *mode)
@@ -601,34 +674,52 @@ static const char *mode_color(const char *mode)
 	return !strcmp(mode, "refused") ? "\033[31m" : "\033[32m";
 }
 
+static void print_row(char *const cells[NR_COLUMNS], const unsigned int *width,
+		      const char *mode_is)
+{
+	unsigned int c;
+
+	for (c = 0; c < NR_COLUMNS; c++) {
+		int pad = width[c];
+
+		if (!pad)
+			continue;
+		/* A cell that is cut ends with two dots. */
+		if (strlen(cells[c]) > width[c])
+			memcpy(cells[c] + width[c] - 2, "..", 3);
+		if (c < SIZE || c > BUFFERS)
+			pad = c == HEAP ? 0 : -pad;
+		printf("%s%s%*s%s", c ? "  " : "", c == MODE ? mode_is : "", pad, cells[c],
+		       c == MODE && *mode_is ? "\033[0m" : "");
+	}
+	putchar('\n');
+}
+
 static void print_regions(const struct regions *all)
 {
-	int width = 6;
-	unsigned int i;
+	char *(*cells)[NR_COLUMNS] = xalloc(NULL, (all->n + 1) * sizeof(*cells));
+	unsigned int width[NR_COLUMNS] = { }, i, c;
+	bool cut;
 
-	for (i = 0; i < all->n; i++)
-		if ((int)strlen(all->region[i].name) > width)
-			width = strlen(all->region[i].name);
-
-	printf("%-*s  %-10s  %9s  %9s  %9s  %7s  %-20s  %s\n", width, "REGION", "MODE", "SIZE",
-	       "USED", "LARGEST", "BUFFERS", "DEVICES", "HEAP");
-	for (i = 0; i < all->n; i++) {
-		const struct region *r = &all->region[i];
-		char buffers[24] = "?";
-
-		if (r->buffers != UNKNOWN)
-			snprintf(buffers, sizeof(buffers), "%llu", (unsigned long long)r->buffers);
-		printf("%-*s  %s%-10s%s  %9s  %9s  %9s  %7s  ", width, plain(r->name),
-		       mode_color(r->mode), r->mode ?: "?", color ? "\033[0m" : "",
-		       human(r->size), r->heap || !r->in_class ? human(r->used) : "-",
-		       r->largest_free == UNKNOWN ? "-" : human(r->largest_free),
-		       r->heap || !r->in_class ? buffers : "-");
-		print_devices(r);
-		if (r->heap)
-			printf("  " HEAPS "/%s\n", r->name);
-		else
-			printf("  - (%s)\n", plain(r->reason ?: "no heap"));
+	for (i = 0; i <= all->n; i++) {
+		for (c = 0; c < NR_COLUMNS && !i; c++)
+			cells[0][c] = xstrdup(titles[c]);
+		if (i)
+			fill_cells(&all->region[i - 1], cells[i]);
+		for (c = 0; c < NR_COLUMNS; c++)
+			if (strlen(cells[i][c]) > width[c])
+				width[c] = strlen(cells[i][c]);
 	}
+	cut = narrow(width, terminal_width());
+	for (i = 0; i <= all->n; i++) {
+		/* The name says which. */
+		if (cut && i && all->region[i - 1].heap)
+			memcpy(cells[i][HEAP], "yes", sizeof("yes"));
+		print_row(cells[i], width, i ? mode_color(all->region[i - 1].mode) : "");
+		for (c = 0; c < NR_COLUMNS; c++)
+			free(cells[i][c]);
+	}
+	free(cells);
 	for (i = 0; i < all->n; i++)
 		if (all->region[i].in_class)
 			return;
