@@ -102,6 +102,9 @@ static void expect(const char *line, int status, const char *want)
 	}
 	snprintf(name, sizeof(name), "%s%s: %d, %s", nobody ? "(nobody) " : "", line + nobody,
 		 status, want);
+	for (word = name; *word; word++)
+		if (*word < ' ')
+			*word = '?';
 	if (!ok)
 		printf("# exit status %d\n", rc);
 	result(ok, name);
@@ -360,7 +363,11 @@ static void check_tool(void)
 	expect("/rmem-heap stress -s 1 guest@18000000", 0, "0 wrong");
 	expect("/rmem-heap stress --json -s 1 dsp@24000000", 0, "\"corrupt\":0");
 	expect("/rmem-heap stress -t 0 camera", 2, "usage:");
-	expect("/rmem-heap watch -c 2 -n 0", 0, "REGION|camera|REGION|camera");
+	expect("/rmem-heap watch -c 2 -n 0", 0, "REGION|camera|REGION|camera|!\033");
+	expect_on(80, "/rmem-heap --color=never watch -c 1 -n 0", "\033[H\033[2J|REGION|camera");
+	expect("/rmem-heap --json watch -c 2 -n 0", 0, "[{\"name\":|}]\n[{\"name\":|}]\n|!,\n");
+	expect_on(10000, "/rmem-heap --json watch -c 2 -n 0",
+		  "[{\"name\":|}]\r\n[{\"name\":|}]\r\n|!\033");
 	expect("/rmem-heap watch -n x", 2, "no number");
 
 	/* A device that comes and goes: its links do, too */

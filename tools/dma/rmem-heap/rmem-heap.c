@@ -726,7 +726,8 @@ static void print_regions(const struct regions *all)
 	printf("? is not known: %s\n", no_regions());
 }
 
-static void list(void)
+/* One JSON document, with this between its regions */
+static void list(const char *between)
 {
 	struct regions all = read_regions();
 	unsigned int i;
@@ -739,7 +740,7 @@ static void list(void)
 	}
 	putchar('[');
 	for (i = 0; i < all.n; i++) {
-		printf(i ? ",\n " : "");
+		printf("%s", i ? between : "");
 		json_region(&all.region[i]);
 	}
 	printf("]\n");
@@ -753,7 +754,7 @@ static int cmd_ls(int argc, char **argv)
 		;
 	if (optind != argc)
 		misuse("ls takes no argument; see: rmem-heap info %s", argv[optind]);
-	list();
+	list(",\n ");
 	return 0;
 }
 
@@ -1293,9 +1294,9 @@ static int cmd_watch(int argc, char **argv)
 	for (i = 0; !count || i < count; i++) {
 		if (i)
 			sleep(interval);
-		if (isatty(STDOUT_FILENO))
+		if (!json && isatty(STDOUT_FILENO))
 			printf("\033[H\033[2J");
-		list();
+		list(",");
 		fflush(stdout);
 	}
 	return 0;
