@@ -43,6 +43,7 @@ suite "selftest" selftest ""
 suite "user mappings" mappings um
 suite "the tool" tool
 one "the tool is installed" tool_install
+one "the tool's options are completed and documented" tool_options
 suite "generated device trees" harness/hostile.sh fixed
 
 say "the debug kernel"
