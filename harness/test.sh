@@ -30,6 +30,8 @@ suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
 suite "first steps" harness/steps.sh
 suite "binding" harness/bindings/check.sh
 kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg" "$accounting_arg"
+one "a driver is told that the region of an overlay comes too late" \
+	grep -q "rmem-heap-test: .*/cma@10000000 came too late" "$logs/KUnit.log"
 kunit "KUnit, two processors" "" "$logs/test.dtb" rmem_heap_driver "$export_arg" \
 	ncpus=2 seccomp=on
 kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions*'
