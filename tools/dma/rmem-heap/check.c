@@ -672,18 +672,41 @@ static void read_cmdline(struct tree *t)
 	}
 }
 
+/* linux,usable-memory-range: the first range is what is kept of RAM, others are added. */
+static void cap_ram(struct tree *t)
+{
+	const struct range *cap = &t->usable.at[0];
+	unsigned int i;
+
+	if (t->ram_known) {
+		for (i = 0; i < t->ram.nr; i++) {
+			struct range *r = &t->ram.at[i];
+			uint64_t size = common(cap->base, cap->size, r);
+
+			if (r->base < cap->base)
+				r->base = cap->base;
+			r->size = size;
+		}
+		for (i = 1; i < t->usable.nr; i++)
+			t->ram.at[t->ram.nr++] = t->usable.at[i];
+		normalize(&t->ram);
+		t->ram_known = t->ram.nr;
+	}
+	normalize(&t->usable);
+}
+
 static void find_ram(struct tree *t)
 {
 	int node, chosen = find_child(t, 0, "chosen");
 	const struct prop *prop;
 	unsigned int i, room = opt.mem.nr + 1;
 
-	for (i = 0; i < t->nr_nodes; i++) {
-		if (t->nodes[i].parent || !prop_is(find_prop(t, i, "device_type"), "memory"))
-			continue;
-		prop = find_prop(t, i, "reg");
+	for (node = t->nodes[0].child; node >= 0; node = t->nodes[node].next) {
+		prop = find_prop(t, node, "reg");
 		room += prop ? prop->len / 4 : 0;
-		prop = find_prop(t, i, "linux,usable-memory");
+		prop = find_prop(t, node, "linux,usable-memory");
+		room += prop ? prop->len / 4 : 0;
+		prop = find_prop(t, node, "linux,usable-memory-range");
 		room += prop ? prop->len / 4 : 0;
 	}
 	t->ram.at = grab(t, room, sizeof(*t->ram.at));
@@ -714,11 +737,12 @@ static void find_ram(struct tree *t)
 		if (valid_reg(t, prop)) {
 			t->usable.at = grab(t, prop->len / 4 + 1, sizeof(*t->usable.at));
 			read_reg(t, prop, &t->usable);
-			normalize(&t->usable);
 			t->capped = t->usable.nr;
 		}
 	}
 	read_cmdline(t);
+	if (t->capped)
+		cap_ram(t);
 }
 
 static void find_reserved(struct tree *t)
@@ -1359,12 +1383,12 @@ static void check_place(struct tree *t, struct region *r)
 	int chosen = find_child(t, 0, "chosen");
 	unsigned int i;
 
-	if (t->capped && covered(&t->usable, r->base, r->size) != r->size)
-		problem(r, "it lies outside linux,usable-memory-range");
-	if (!t->ram_known || (t->ram_partial && inside != r->size))
+	if ((!t->ram_known && !t->capped) || (t->ram_partial && inside != r->size))
 		r->doubt = true;
 	else if (inside && inside != r->size)
 		problem(r, text(t, "only %s of %s are RAM", human(t, inside), human(t, r->size)));
+	else if (t->capped && covered(&t->usable, r->base, r->size) != r->size)
+		problem(r, "it lies outside linux,usable-memory-range");
 	else if (!inside && (r->mode == CMA || r->mode == RESTRICTED ||
 			     (r->mode == CARVEOUT && !r->no_map)))
 		problem(r, "it lies outside RAM");
@@ -1686,6 +1710,7 @@ static void json_owner(struct tree *t, const struct region *r)
 static void json_region(struct tree *t, const struct region *r)
 {
 	uint64_t most;
+	bool known = largest(r, &most);
 
 	printf("  {");
 	json_key("node", path(t, r->node));
@@ -1704,7 +1729,7 @@ static void json_region(struct tree *t, const struct region *r)
 	printf(", ");
 	json_key("allocator", allocators[r->mode]);
 	printf(", ");
-	json_number("largest", largest(r, &most), most);
+	json_number("largest", known, most);
 	printf(",\n   ");
 	json_owner(t, r);
 	printf(",\n   \"heap\": {\"default\": %s, \"all\": %s, \"name\": %s, \"export\": %s",
