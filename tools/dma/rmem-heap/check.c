@@ -32,7 +32,14 @@
 #define MAX_DYNAMIC	64		/* MAX_RESERVED_REGIONS */
 #define MAX_HEAPS	112		/* dma-heap has minors for 128, the last 16 are others'. */
 #define MAX_NAME	255
-#define MAX_WORK	20000000U	/* Steps for what is quadratic in a hostile tree */
+#define MAX_LINE	4096		/* COMMAND_LINE_SIZE, at most */
+
+/* Limits for hostile trees, far from what any board has */
+#define MAX_PATH	1024		/* Bytes of a node's name */
+#define MAX_PROPS	1024		/* Properties of a node, but for __symbols__ and the like */
+#define MAX_RANGES	1024		/* Of RAM, and entries of the reservation block */
+#define MAX_REFS	4096		/* References to a region that are looked at in detail */
+#define MAX_WORK	20000000U	/* Steps for what would be quadratic */
 #define WIDTH		80
 
 /* The memory of User-Mode Linux that the kernel has for itself, at most */
@@ -139,7 +146,7 @@ struct tree {
 	unsigned int nr_nodes, nr_props;
 	unsigned int work;
 
-	int frame;			/* /reserved-memory, or -1 */
+	int frame, chosen;		/* /reserved-memory and /chosen, or -1 */
 	const char *frame_fault;
 	struct region *regions, **by_base, **by_phandle;
 	unsigned int nr_regions, nr_by_base, nr_by_phandle;
@@ -405,6 +412,8 @@ static const char *load_nodes(struct tree *t)
 			node->name = fdt_get_name(t->blob, offset, &len);
 			if (!node->name)
 				return fdt_strerror(len);
+			if (len > MAX_PATH)
+				return "the name of a node is too long";
 			node->parent = parent;
 			node->next = node->child = -1;
 			node->prop = t->nr_props;
@@ -432,14 +441,23 @@ static const char *load_nodes(struct tree *t)
 			prop->len = len;
 			if ((unsigned int)parent != t->nr_nodes - 1)
 				return "a property comes after a child of its node";
-			t->nodes[parent].nr_props++;
 			t->nr_props++;
+			node = &t->nodes[parent];
+			if (++node->nr_props > MAX_PROPS && strncmp(node->name, "__", 2))
+				return "a node has too many properties";
 			break;
 		}
 	}
 	if (depth || !t->nr_nodes)
 		return "its nodes do not end";
 	return NULL;
+}
+
+/* Accounts for steps; false when there have been too many */
+static bool spend(struct tree *t, unsigned int steps)
+{
+	t->work = t->work > steps ? t->work - steps : 0;
+	return t->work;
 }
 
 static bool is_disabled(const struct tree *t, int node)
@@ -482,6 +500,7 @@ static const char *load(struct tree *t)
 	if (problem)
 		return problem;
 	t->frame = find_child(t, 0, "reserved-memory");
+	t->chosen = find_child(t, 0, "chosen");
 	annotate(t);
 	t->na = t->nodes[0].na;
 	t->ns = t->nodes[0].ns;
@@ -584,13 +603,13 @@ static bool param_is(const char *name, const char *param)
 }
 
 /* What rmem_heap.export= says of a name: '!' is stronger than the name, and that than '*'. */
-static char match_export(struct tree *t, const char *region)
+static char match_export(const struct tree *t, const char *region)
 {
-	char *line, *name, *value, match = 0;
+	char buf[MAX_LINE], *line = buf, *name, *value, match = 0;
 
 	if (!t->cmdline)
 		return 0;
-	line = text(t, "%s", t->cmdline);
+	snprintf(buf, sizeof(buf), "%s", t->cmdline);
 	while (next_param(&line, &name, &value)) {
 		char *word;
 
@@ -645,13 +664,13 @@ static void limit_ram(struct tree *t, uint64_t size)
 
 static void read_cmdline(struct tree *t)
 {
-	char *line, *name, *value;
+	char buf[MAX_LINE], *line = buf, *name, *value;
 	const char *pos;
 	uint64_t size;
 
 	if (!t->cmdline)
 		return;
-	line = text(t, "%s", t->cmdline);
+	snprintf(buf, sizeof(buf), "%s", t->cmdline);
 	while (next_param(&line, &name, &value)) {
 		if (!value)
 			continue;
@@ -698,7 +717,7 @@ static void cap_ram(struct tree *t)
 
 static void find_ram(struct tree *t)
 {
-	int node, chosen = find_child(t, 0, "chosen");
+	int node, chosen = t->chosen;
 	const struct prop *prop;
 	unsigned int i, room = opt.mem.nr + 1;
 
@@ -727,6 +746,10 @@ static void find_ram(struct tree *t)
 	for (i = 0; i < t->ram.nr; i++)
 		t->ram_partial |= !t->ram.at[i].size;
 	normalize(&t->ram);
+	if (t->ram.nr > MAX_RANGES) {
+		t->ram.nr = MAX_RANGES;
+		t->work = 0;
+	}
 	t->ram_known = t->ram.nr;
 
 	if (chosen >= 0) {
@@ -752,6 +775,10 @@ static void find_reserved(struct tree *t)
 
 	if (nr <= 0)
 		return;
+	if (nr > MAX_RANGES) {
+		nr = MAX_RANGES;
+		t->work = 0;
+	}
 	t->reserved.at = grab(t, nr, sizeof(*t->reserved.at));
 	for (i = 0; i < nr; i++) {
 		struct range *r = &t->reserved.at[t->reserved.nr];
@@ -904,11 +931,13 @@ static bool names_regions(const char *name)
 }
 
 /* Which cells of a property are phandles, by the mirror of its node in __local_fixups__ */
-static bool is_fixup(const struct tree *t, int mirror, const char *name, unsigned int index)
+static bool is_fixup(struct tree *t, int mirror, const char *name, unsigned int index)
 {
 	const struct prop *list = mirror < 0 ? NULL : find_prop(t, mirror, name);
 	unsigned int i;
 
+	if (list)
+		spend(t, list->len / 4);
 	for (i = 0; list && i + 4 <= list->len; i += 4)
 		if (cell(list->data + i) == 4 * index)
 			return true;
@@ -931,9 +960,9 @@ static void scan_props(struct tree *t, int node, int mirror)
 			struct ref *ref;
 			bool exact;
 
-			if (!r || !t->work)
+			/* A reference is memory, too. */
+			if (!r || !spend(t, 20))
 				continue;
-			t->work--;
 			exact = !t->exact || is_fixup(t, mirror, prop->name, k);
 			if (!known && !exact)
 				continue;
@@ -967,8 +996,7 @@ static void find_mirrors(struct tree *t, int *mirror)
 		if (parent < 0)
 			continue;
 		from = last[parent] < 0 ? t->nodes[parent].child : t->nodes[last[parent]].next;
-		for (node = from; node >= 0 && t->work; node = t->nodes[node].next) {
-			t->work--;
+		for (node = from; node >= 0 && spend(t, 1); node = t->nodes[node].next) {
 			if (strcmp(t->nodes[node].name, t->nodes[i].name))
 				continue;
 			real[i] = last[parent] = node;
@@ -1005,7 +1033,7 @@ static bool to_cpu(struct tree *t, int bus, uint64_t *addr)
 		const struct prop *ranges = find_prop(t, bus, "ranges");
 		unsigned int step, i;
 
-		if (!ranges)
+		if (!ranges || !spend(t, 1 + n->nr_props / 16))
 			return false;
 		if (!ranges->len)
 			continue;
@@ -1016,9 +1044,8 @@ static bool to_cpu(struct tree *t, int bus, uint64_t *addr)
 			const unsigned char *entry = ranges->data + i;
 			uint64_t base = number(entry, n->na);
 
-			if (!t->work)
+			if (!spend(t, 1))
 				return false;
-			t->work--;
 			if (*addr < base ||
 			    *addr - base >= number(entry + 4 * (n->na + up->na), n->ns))
 				continue;
@@ -1052,18 +1079,16 @@ static void find_regs(struct tree *t)
 		if (!reg || prop_is(find_prop(t, i, "device_type"), "memory"))
 			continue;
 		step = 4 * (up->na + up->ns);
-		for (at = 0, k = 0; at + step <= reg->len && t->work; at += step, k++) {
+		for (at = 0, k = 0; at + step <= reg->len && spend(t, 1); at += step, k++) {
 			uint64_t base = number(reg->data + at, up->na);
 			uint64_t size = number(reg->data + at + 4 * up->na, up->ns);
 			unsigned int j;
 
-			t->work--;
 			if (!size || !to_cpu(t, n->parent, &base))
 				continue;
-			for (j = 0; j < t->nr_by_base && t->work; j++) {
+			for (j = 0; j < t->nr_by_base && spend(t, 1); j++) {
 				struct region *r = t->by_base[j];
 
-				t->work--;
 				if (lies_in(r, base) || lies_in(r, base + size - 1))
 					add_ref(t, &r->regs, i, "reg", k);
 			}
@@ -1125,10 +1150,9 @@ static uint64_t largest_gap(struct tree *t, uint64_t base, uint64_t size)
 	uint64_t end = base + size, best = 0;
 	unsigned int i;
 
-	for (i = 0; i < t->taken.nr && base < end && t->work; i++) {
+	for (i = 0; i < t->taken.nr && base < end && spend(t, 1); i++) {
 		const struct range *r = &t->taken.at[i];
 
-		t->work--;
 		if (r->base + r->size <= base)
 			continue;
 		if (r->base >= end)
@@ -1167,19 +1191,18 @@ static void check_room(struct tree *t, struct region *r, uint64_t others)
 			break;
 		if (in.base + in.size < in.base || (prop && !in.base && !in.size))
 			r->depends = true;
-		for (i = 0; i < t->ram.nr && t->work; i++) {
+		for (i = 0; i < t->ram.nr && spend(t, 1); i++) {
 			uint64_t both = common(in.base, in.size, &t->ram.at[i]);
 			uint64_t from = in.base > t->ram.at[i].base ? in.base : t->ram.at[i].base;
 			uint64_t gap = both ? largest_gap(t, from, both) : 0;
 
-			t->work--;
 			if (both > most)
 				most = both;
 			if (gap > best)
 				best = gap;
 		}
 		at += step;
-	} while (prop && t->work);
+	} while (prop && spend(t, 1));
 
 	if (most < r->size && !r->depends)
 		refuse(r, text(t, "there is no room for %s in %s", human(t, r->size),
@@ -1301,6 +1324,26 @@ static void set_owner(struct region *r, const char *by, const char *words)
 	}
 }
 
+/* The word of a name that says that memory is firmware's, or NULL */
+static const char *firmware_word(struct tree *t, const char *name)
+{
+	static const char * const words[] = {
+		"adsp", "aop", "apss", "atf", "bl31", "bl32", "boot", "cdsp", "cmd", "cpucp",
+		"firmware", "fw", "gpu", "hyp", "hypervisor", "ipa", "m4", "modem", "mpss",
+		"msg", "op", "optee", "pil", "q6", "rmtfs", "rpm", "rproc", "sbl", "scp",
+		"secdata", "secmon", "secure", "slpi", "smem", "spss", "tee", "tfa", "tf",
+		"trustzone", "tz", "uefi", "venus", "wcnss", "wlan", "wpss", "xbl",
+	};
+	char *copy = text(t, "%s", name), *word, *rest;
+	size_t i;
+
+	for (word = strtok_r(copy, "-_,.@ ", &rest); word; word = strtok_r(NULL, "-_,.@ ", &rest))
+		for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+			if (!strcmp(word, words[i]))
+				return words[i];
+	return NULL;
+}
+
 static void find_owner(struct tree *t, struct region *r)
 {
 	const struct prop *compatible = find_prop(t, r->node, "compatible");
@@ -1335,8 +1378,15 @@ static void find_owner(struct tree *t, struct region *r)
 		if (ref)
 			break;
 	}
-	if (!ref)
+	if (!ref) {
+		/* No more than a guess: the kernel does not go by names. */
+		what = firmware_word(t, r->name);
+		if (what) {
+			r->owner.by = "name";
+			r->owner.text = text(t, "by its name (%s) firmware owns it", what);
+		}
 		return;
+	}
 	r->owner.node = ref->node;
 	r->owner.prop = ref->prop;
 	r->owner.index = ref->index;
@@ -1381,7 +1431,7 @@ static void problem(struct region *r, const char *reason)
 static void check_place(struct tree *t, struct region *r)
 {
 	uint64_t inside = covered(&t->ram, r->base, r->size), part;
-	int chosen = find_child(t, 0, "chosen");
+	int chosen = t->chosen;
 	unsigned int i;
 
 	if ((!t->ram_known && !t->capped) || (t->ram_partial && inside != r->size))
@@ -1687,11 +1737,11 @@ static const struct use {
 	{ "st,st231-rproc", "*", 0, -1U, false },
 	{ "xlnx,*-r5f*", "vdev0buffer*", 0, -1U, true },
 	{ "xlnx,*-r5f*", "*", 0, -1U, false },
-	{ "fsl,imx*-cm[47]", "vdev0buffer*", 0, -1U, true },
+	{ "fsl,imx*-cm[47]", "*vdev*buffer*", 0, -1U, true },
 	{ "fsl,imx*-cm[47]", "*", 0, -1U, false },
-	{ "fsl,imx*-cm33", "vdev0buffer*", 0, -1U, true },
+	{ "fsl,imx*-cm33", "*vdev*buffer*", 0, -1U, true },
 	{ "fsl,imx*-cm33", "*", 0, -1U, false },
-	{ "fsl,imx*-hifi4", "vdev0buffer*", 0, -1U, true },
+	{ "fsl,imx*-hifi4", "*vdev*buffer*", 0, -1U, true },
 	{ "fsl,imx*-hifi4", "*", 0, -1U, false },
 	{ "renesas,rcar-cr7", "*", 0, -1U, false },
 	{ "mediatek,mt*-dsp", "*", 0, 0, true },
@@ -1925,12 +1975,12 @@ static void find_unknown(struct tree *t, const struct region *r)
 		"name", "ranges", "#address-cells", "#size-cells",
 	};
 	const struct node *n = &t->nodes[r->node];
-	unsigned int i, best, d;
+	unsigned int i, best, d, nr = 0;
 	size_t k, nearest;
 
 	if (r->owner.by && !strcmp(r->owner.by, "compatible"))
 		return;		/* It may have properties of its own. */
-	for (i = n->prop; i < n->prop + n->nr_props; i++) {
+	for (i = n->prop; i < n->prop + n->nr_props && nr < 8 && spend(t, 1000); i++) {
 		const char *name = t->props[i].name;
 
 		for (k = nearest = 0, best = -1U; k < sizeof(known) / sizeof(*known); k++) {
@@ -1943,6 +1993,7 @@ static void find_unknown(struct tree *t, const struct region *r)
 		if (!best || !strncmp(name, "bootph-", 7) ||
 		    (strchr(name, ',') && strncmp(name, "linux,", 6) && best > 2))
 			continue;
+		nr++;
 		found(t, ERROR, "unknown-property", r->node,
 		      text(t, "the property %s is not known for regions: it has no effect", name),
 		      best <= 3 ? text(t, "is it %s?", known[nearest]) :
@@ -1975,7 +2026,7 @@ static void find_overlaps(struct tree *t)
 }
 
 /* Whether a device reaches memory, by the first dma-ranges above it */
-static bool reaches(const struct tree *t, int node, const struct region *r)
+static bool reaches(struct tree *t, int node, const struct region *r)
 {
 	int bus = t->nodes[node].parent;
 	const struct prop *ranges = NULL;
@@ -1995,7 +2046,7 @@ static bool reaches(const struct tree *t, int node, const struct region *r)
 			struct range window = { number(entry + 4 * n->na, up->na),
 						number(entry + 4 * (n->na + up->na), n->ns) };
 
-			if (common(r->base, r->size, &window) == r->size)
+			if (common(r->base, r->size, &window) == r->size || !spend(t, 1))
 				return true;
 		}
 		return false;
@@ -2032,21 +2083,23 @@ static void find_users(struct tree *t, struct region *r)
 	const struct ref *ref, *region_ref = NULL, *other = NULL, *raw = NULL, *first = NULL;
 	unsigned int nr = 0, enabled = 0, devices = 0;
 	bool far = false, vm = false;
-	int last = -1;
+	int last = -1, seen = -1;
 
-	for (ref = r->refs.first; ref; ref = ref->next) {
+	for (ref = r->refs.first; ref && nr < MAX_REFS; ref = ref->next) {
 		const struct node *n = &t->nodes[ref->node];
-		const struct use *use = ref->exact ? find_use(t, r, ref) : NULL;
+		const struct use *use;
 
-		if (!ref->exact)
+		if (!ref->exact || !spend(t, 100))
 			continue;
+		use = find_use(t, r, ref);
 		nr++;
 		enabled += !n->disabled;
 		if (!strncmp(ref->prop, "memory-region", 13))
 			region_ref = ref;
 		else if (!other)
 			other = ref;
-		vm |= other_vm(t, ref->node);
+		vm |= ref->node != seen && other_vm(t, ref->node);
+		seen = ref->node;
 		if (n->disabled)
 			continue;
 		if (!first)
@@ -2098,7 +2151,7 @@ static void find_users(struct tree *t, struct region *r)
 		      text(t, "set status = \"disabled\" for the region, too%s",
 			   r->mode == CARVEOUT ? ", or export it by its name" : ""));
 	for (ref = r->regs.first; ref; ref = ref->next) {
-		if (refers(r, ref->node))
+		if (spend(t, r->nr_refs + 1) && refers(r, ref->node))
 			continue;
 		found(t, is_pool(r) ? WARNING : NOTE, "device-reg", r->node,
 		      text(t, "the memory of %s lies in it (reg, index %u)", path(t, ref->node),
@@ -2188,12 +2241,8 @@ static void find_geometry(struct tree *t, const struct region *r)
 
 static void find_names(struct tree *t, const struct region *r)
 {
-	static const char * const generic[] = {
-		"memory", "region", "buffer", "pool", "mem", "reserved", "carveout", "heap",
-	};
 	const char *at = strchr(r->name, '@'), *pos;
 	uint64_t unit = 0;
-	size_t i;
 
 	if (at && !r->fixed && r->dynamic)
 		found(t, WARNING, "unit-address-without-reg", r->node,
@@ -2213,28 +2262,39 @@ static void find_names(struct tree *t, const struct region *r)
 			      text(t, "call it %.*s@%llx", (int)(at - r->name), r->name,
 				   (unsigned long long)r->base));
 	}
-	for (i = 0; is_pool(r) && r->status != DISABLED && i < sizeof(generic) / sizeof(*generic); i++)
-		if (name_is(r->name, generic[i])) {
-			found(t, NOTE, "generic-name", r->node,
-			      text(t, "the heap would be called %s, which says nothing of its use",
-				   r->name),
-			      "name the node after its use, such as video-frames");
-			break;
-		}
 	if (bad_name(r->name) && r->status != DISABLED)
 		found(t, WARNING, "heap-name", r->node,
 		      "its name cannot be the name of a heap",
 		      "use letters, digits, '-' and ',' and no name of mainline's heaps");
 }
 
+static bool is_generic(const char *name)
+{
+	static const char * const generic[] = {
+		"memory", "region", "buffer", "pool", "mem", "reserved", "carveout", "heap",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(generic) / sizeof(*generic); i++)
+		if (name_is(name, generic[i]))
+			return true;
+	return false;
+}
+
 static void find_limits(struct tree *t)
 {
-	unsigned int i, areas = 0, dynamic = 0, heaps = 0, unowned = 0;
+	unsigned int i, areas = 0, dynamic = 0, heaps = 0, unowned = 0, generic = 0;
+	const struct region *unnamed = NULL;
 	uint64_t size = 0;
 
 	for (i = 0; i < t->nr_regions; i++) {
 		const struct region *r = &t->regions[i];
 
+		if (is_pool(r) && r->status != DISABLED && is_generic(r->name)) {
+			generic++;
+			if (!unnamed)
+				unnamed = r;
+		}
 		areas += takes_cma(r) && r->status != DISABLED;
 		dynamic += r->dynamic && r->status != DISABLED;
 		heaps += r->status == AVAILABLE && (r->export || r->mode == CMA);
@@ -2267,6 +2327,12 @@ static void find_limits(struct tree *t)
 		found(t, WARNING, "too-many-heaps", t->frame,
 		      text(t, "%u regions ask for a heap: there can be %u", heaps, MAX_HEAPS),
 		      "remove export from some of them");
+	if (generic)
+		found(t, NOTE, "generic-name", unnamed->node,
+		      text(t, "%s%s is a name that does not say what a heap of it is for",
+			   unnamed->name,
+			   generic == 1 ? "" : text(t, " (and %u more)", generic - 1)),
+		      "name the nodes after their use, such as video-frames");
 	if (unowned)
 		found(t, NOTE, "carveouts-without-owner", t->frame,
 		      text(t, "%u carve-out%s, %s together, ha%s no owner in the tree: firmware may own %s",
@@ -2476,11 +2542,6 @@ static void line(const char *label, const char *words)
 	wrap(words, at, 15);
 }
 
-static const char *get(bool heap)
-{
-	return heap ? "yes" : "no";
-}
-
 static void print_region(struct tree *t, const struct region *r)
 {
 	static const char * const kinds[] = { "CMA area", "coherent pool", "restricted pool",
@@ -2513,13 +2574,15 @@ static void print_region(struct tree *t, const struct region *r)
 		line("", text(t, "and %u more", nr - 8));
 	if (r->status == REFUSED || r->status == DISABLED)
 		return;
-	line("heap", text(t, "by default: %s; export in its node: %s; from *: %s; by its name: %s",
-			  get(r->heap_default), r->export ? get(r->heap_export) : "not there",
-			  get(r->heap_all), get(r->heap_name)));
-	if (r->sign)
+	line("heap", r->heap_default ? "by default" :
+	     r->heap_export ? "yes: its node has export" :
+	     r->heap_all ? "with rmem_heap.export=*, or its name there" :
+	     r->heap_name ? text(t, "only with rmem_heap.export=%s", r->name) : "none");
+	if (r->sign && !r->heap_export)
 		line("", text(t, "* leaves it out: %s", r->sign));
 	if (t->cmdline)
-		line("", text(t, "with this command line: %s", get(r->heap_cmdline)));
+		line("", text(t, "with this command line: %s",
+			      r->heap_cmdline ? "a heap" : "no heap"));
 }
 
 static void print_text(struct tree *t)
@@ -2702,7 +2765,7 @@ static bool parse_power(const char *arg, uint64_t least, uint64_t *val)
 	       !(*val & (*val - 1));
 }
 
-int check_main(int argc, char **argv, bool json)
+int check_options(int argc, char **argv, bool *json)
 {
 	static const struct option options[] = {
 		{ "cmdline", required_argument, NULL, 'c' },
@@ -2714,9 +2777,9 @@ int check_main(int argc, char **argv, bool json)
 		{ "json", no_argument, NULL, 'j' },
 		{ }
 	};
-	int c, i, ret = 0, one;
 	const char *arg;
 	uint64_t val;
+	int c;
 
 	opt.page_size = 4 * K;
 	opt.overlays = calloc(argc, sizeof(*opt.overlays));
@@ -2753,15 +2816,23 @@ int check_main(int argc, char **argv, bool json)
 			opt.overlays[opt.nr_overlays++] = optarg;
 			break;
 		case 'j':
-			json = true;
+			*json = true;
 			break;
 		default:
 			return wrong_usage(NULL, NULL);
 		}
 	}
+	return 0;
+}
+
+int check_main(int argc, char **argv, bool json)
+{
+	int i, one, ret = check_options(argc, argv, &json);
+
+	if (ret)
+		return ret;
 	if (optind == argc)
 		return wrong_usage(NULL, NULL);
-
 	if (json)
 		printf("[");
 	for (i = optind; i < argc; i++) {

@@ -13,7 +13,8 @@
 /* The command: 0, 1 if there is an error in a tree, 2 if a file is no tree or the usage is wrong */
 int check_main(int argc, char **argv, bool json);
 
-/* The command on a blob in memory, with the options that check_main() has read last */
+/* For tests: the options of the command alone, up to optind; then the command on a blob */
+int check_options(int argc, char **argv, bool *json);
 int check_blob(const char *file, const void *blob, size_t size, bool json);
 
 #endif
