@@ -562,7 +562,10 @@ static bool parse_ranges(const char *arg, struct ranges *ranges)
 		} else {
 			at[n++] = (struct range){ 0, first };
 		}
-	} while (*arg == ',' && *++arg);
+		if (*arg != ',')
+			break;
+		arg++;
+	} while (true);
 	ranges->nr = n;
 	normalize(ranges);
 	return !*arg && ranges->nr;
@@ -1916,7 +1919,8 @@ static void find_contradictions(struct tree *t, const struct region *r)
 		found(t, ERROR, "coherent-without-no-map", r->node,
 		      "a coherent pool in RAM needs no-map: the kernel maps it uncached, and cannot while it is in the linear map, too",
 		      "add no-map, or reusable for a CMA area");
-	if (r->mode == CARVEOUT && !r->no_map && !driver)
+	if (r->mode == CARVEOUT && !r->no_map && !driver && !r->export &&
+	    (r->fixed || r->dynamic))
 		found(t, NOTE, "carveout-without-no-map", r->node,
 		      "the kernel maps this carve-out: the CPU may read ahead into it",
 		      "add no-map if firmware or a device owns the memory");
@@ -2126,7 +2130,7 @@ static void find_users(struct tree *t, struct region *r)
 			   r->heap_all ? ", and rmem_heap.export=* makes one" : ""),
 		      r->heap_all ? text(t, "use rmem_heap.export=*:!%s", r->name) :
 		      "do not export it by its name");
-	if (pool && !nr && r->status != OWNED)
+	if (pool && !nr && r->status != OWNED && !r->export)
 		found(t, NOTE, "pool-without-user", r->node,
 		      "no node refers to this pool: firmware may use it",
 		      "give it a device, or export it by its name");
@@ -2215,7 +2219,11 @@ static void find_geometry(struct tree *t, const struct region *r)
 			   hex(t, r->base)),
 		      "move it below 4 GiB if such a device imports its buffers");
 	inside = covered(&t->ram, r->base, r->size);
-	if (t->ram_known && !inside)
+	if (t->capped && !covered(&t->usable, r->base, r->size))
+		found(t, NOTE, "other-kernel", r->node,
+		      "it lies outside linux,usable-memory-range: its memory is another kernel's",
+		      "nothing: it gets no heap here");
+	else if (t->ram_known && !inside)
 		found(t, NOTE, "outside-ram", r->node,
 		      text(t, "it is at %s, outside the memory that the tree or --mem names",
 			   hex(t, r->base)),
@@ -2319,6 +2327,12 @@ static void find_limits(struct tree *t)
 			   areas, opt.cma_areas ? text(t, "%lu", opt.cma_areas) :
 			   "8 or, with NUMA, 20 by default"),
 		      text(t, "set CONFIG_CMA_AREAS to %u or more", areas + 1));
+	if (dynamic && t->reserved.nr)
+		found(t, NOTE, "memreserve-dynamic", t->frame,
+		      text(t, "the kernel places %u of the regions, and may read the reservation block (%s+%s) after that: a region over it gets no heap",
+			   dynamic, hex(t, t->reserved.at[0].base),
+			   hex(t, t->reserved.at[0].size)),
+		      "make the entry a region with reg and no-map");
 	if (dynamic > MAX_DYNAMIC)
 		found(t, WARNING, "too-many-dynamic", t->frame,
 		      text(t, "it has %u regions without reg: the kernel places %u", dynamic,
@@ -2650,6 +2664,11 @@ static const char *check_tree(const void *blob, size_t size)
 		return "it is larger than 16 MiB";
 	if (size < sizeof(struct fdt_header))
 		return "it is shorter than the header of a device tree";
+	if (fdt_magic(blob) != FDT_MAGIC)
+		return "it does not begin with 0xd00dfeed";
+	/* fdt_check_full() crashes on some. No compiler has written them since 2005. */
+	if (fdt_version(blob) < 16)
+		return "its format is older than version 16";
 	ret = fdt_check_full(blob, size);
 	return ret ? fdt_strerror(ret) : NULL;
 }
