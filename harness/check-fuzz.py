@@ -181,7 +181,7 @@ def run(blobs, options, base=None):
         return None, [int(n) for n in done.groups()]
     numbers = re.findall(rb"^(\d+)$", end.stderr, re.M)
     tail = b"\n".join(line for line in end.stderr.split(b"\n")
-                      if not re.match(rb"\d+$|rmem-heap: blob", line))
+                      if not re.match(rb"\d+$|rmem-heap: ", line))
     return (int(numbers[-1]) if numbers else 0, end.returncode,
             tail.decode(errors="replace")[:3000]), None
 

@@ -199,7 +199,8 @@ static void *grab(struct tree *t, size_t nr, size_t size)
 	return block->mem;
 }
 
-static char *text(struct tree *t, const char *fmt, ...)
+static __attribute__((format(printf, 2, 3)))
+char *text(struct tree *t, const char *fmt, ...)
 {
 	va_list args;
 	char *buf;
@@ -431,7 +432,6 @@ static const char *load_nodes(struct tree *t)
 			depth--;
 			break;
 		case FDT_PROP:
-			/* Properties after a child belong to nobody, in the kernel, too. */
 			if (parent < 0)
 				return "a property is in no node";
 			prop = &t->props[t->nr_props];
@@ -2306,7 +2306,7 @@ static void find_limits(struct tree *t)
 		areas += takes_cma(r) && r->status != DISABLED;
 		dynamic += r->dynamic && r->status != DISABLED;
 		heaps += r->status == AVAILABLE && (r->export || r->mode == CMA);
-		if (r->status == AVAILABLE && r->mode == CARVEOUT && !r->heap_export &&
+		if (r->status == AVAILABLE && r->mode == CARVEOUT && !r->export &&
 		    !r->heap_cmdline) {
 			unowned++;
 			size += r->size;
@@ -2687,6 +2687,74 @@ static int not_a_tree(const char *file, const char *why, bool json)
 	return 2;
 }
 
+static void forget(struct tree *t)
+{
+	struct block *block;
+
+	while (t->blocks) {
+		block = t->blocks;
+		t->blocks = block->next;
+		free(block);
+	}
+}
+
+/* The child that fdt_subnode_offset() finds */
+static int find_subnode(struct tree *t, int parent, const char *name)
+{
+	int i;
+
+	for (i = t->nodes[parent].child; i >= 0 && spend(t, 1); i = t->nodes[i].next)
+		if (!strcmp(t->nodes[i].name, name) ||
+		    (!strchr(name, '@') && name_is(t->nodes[i].name, name)))
+			return i;
+	return -1;
+}
+
+/* fdt_overlay_apply() writes wherever the lists of fixups say. */
+static bool fixups_are_inside(struct tree *t)
+{
+	int i, list = find_subnode(t, 0, "__fixups__"), top = find_subnode(t, 0, "__local_fixups__");
+	int *real = grab(t, t->nr_nodes, sizeof(*real));
+	const struct node *n;
+	unsigned int k, at;
+
+	for (i = top; i >= 0 && i < (int)t->nr_nodes && (i == top || t->nodes[i].parent >= top);
+	     i++) {
+		n = &t->nodes[i];
+		real[i] = i == top ? 0 : real[n->parent] < 0 ? -1 :
+			  find_subnode(t, real[n->parent], n->name);
+		for (k = n->prop; real[i] >= 0 && k < n->prop + n->nr_props; k++) {
+			const struct prop *prop = find_prop(t, real[i], t->props[k].name);
+
+			for (at = 0; prop && at + 4 <= t->props[k].len; at += 4)
+				if ((uint64_t)cell(t->props[k].data + at) + 4 > prop->len)
+					return false;
+		}
+	}
+	n = list < 0 ? NULL : &t->nodes[list];
+	for (k = n ? n->prop : 0; n && k < n->prop + n->nr_props; k++) {
+		const char *pos = (const char *)t->props[k].data, *end = pos + t->props[k].len;
+
+		for (; pos < end; pos++)
+			if (*pos == ':' && end[-1] == '\0' && strtoul(pos + 1, NULL, 10) > MAX_BLOB)
+				return false;
+	}
+	return t->work;
+}
+
+static const char *check_overlay(const void *blob, size_t size)
+{
+	struct tree t = { .blob = blob, .work = MAX_WORK };
+	const char *problem = check_tree(blob, size);
+
+	if (!problem)
+		problem = load_nodes(&t);
+	if (!problem && !fixups_are_inside(&t))
+		problem = "its lists of fixups are wrong";
+	forget(&t);
+	return problem;
+}
+
 /* Why an overlay cannot be applied, or NULL; @blob grows for it, and is freed at the end. */
 static const char *apply_overlay(void **blob, const char *file)
 {
@@ -2698,7 +2766,7 @@ static const char *apply_overlay(void **blob, const char *file)
 	overlay = read_file(file, &size);
 	if (!overlay)
 		return "it cannot be read";
-	problem = check_tree(overlay, size);
+	problem = check_overlay(overlay, size);
 	if (!problem) {
 		room = fdt_totalsize(*blob) + 2 * (size_t)fdt_totalsize(overlay) + 4 * K;
 		merged = malloc(room);
@@ -2718,7 +2786,6 @@ static const char *apply_overlay(void **blob, const char *file)
 static int check_copy(const char *file, void **blob, size_t size, bool json)
 {
 	struct tree t = { .file = file };
-	struct block *block;
 	const char *problem;
 	unsigned int i;
 	int ret = 0;
@@ -2746,11 +2813,7 @@ static int check_copy(const char *file, void **blob, size_t size, bool json)
 			print_text(&t);
 		ret = t.nr_findings[ERROR] > 0;
 	}
-	while (t.blocks) {
-		block = t.blocks;
-		t.blocks = block->next;
-		free(block);
-	}
+	forget(&t);
 	return ret;
 }
 
