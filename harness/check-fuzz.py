@@ -195,7 +195,9 @@ def main():
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o",
                     os.path.join(work, "check-fuzz"),
                     os.path.join(root, "harness/check/check-fuzz.c"),
-                    os.path.join(tool, "check.c"), "-lfdt"], check=True)
+                    *(os.path.join(tool, f) for f in ("check.c", "check-tree.c",
+                                                      "check-predict.c", "check-find.c")),
+                    "-lfdt"], check=True)
     blobs = seeds()
     pool = [parse(b) for b in blobs]
     counts, done, test, bad = [0, 0, 0], 0, 0, 0

@@ -236,7 +236,7 @@ seen = {}
 for entry in RULES:
     seen[entry[0]] = seen.get(entry[0], 0) + 1
     ok("rule %s%s" % (entry[0], ", again" * (seen[entry[0]] > 1)), rule(*entry))
-with open(os.path.join(root, "tools/dma/rmem-heap/check.c"), encoding="utf-8") as source:
+with open(os.path.join(root, "tools/dma/rmem-heap/check-find.c"), encoding="utf-8") as source:
     known = set(re.findall(r'found\(t,[^"]*?, "([a-z0-9-]+)"', source.read()))
 ok("every rule is tested", ", ".join(sorted(
     known ^ {"reserved-memory-cells", "two-of-one-name", "too-large", *seen})))
