@@ -308,7 +308,8 @@ static void find_regs(struct tree *t)
 			continue;
 		reg = find_prop(t, i, "reg");
 		/* The kernel looks at devices whose buses all say their cells. */
-		if (!reg || !up->cells || !has(t, i, "compatible") || prop_is(find_prop(t, i, "device_type"), "memory"))
+		if (!reg || !up->cells || !has(t, i, "compatible") ||
+		    prop_is(find_prop(t, i, "device_type"), "memory"))
 			continue;
 		step = 4 * (up->na + up->ns);
 		for (at = 0, k = 0; at + step <= reg->len && spend(t, 1); at += step, k++) {
