@@ -203,12 +203,15 @@ def predictions():
     yield "overlaps with what is disabled, and of regions that are not neighbours", \
         [r["status"] for r in found["regions"]] != ["disabled", "available"] + ["refused"] * 3 \
         or found["regions"][1]["depends"]
+    user = 'd { compatible = "me,d"; memory-region = <&p>; };'
     body = "".join("a%d { reg = <0 0x%x 0 0x1000>; export; };" % (i, 0x50000000 + (i << 12))
                    for i in range(112))
     body += 'cam { compatible = "shared-dma-pool"; reusable; reg = <0 0x51000000 0 0x200000>; };'
-    found, _ = check(dtb(TREE % ("", body, "")), "--cmdline", "rmem_heap.export=*")
-    yield "a CMA area after as many heaps as there can be", \
-        list(found["regions"][112]["heap"].values()) != [True, True, True, False, True]
+    body += 'p: pool { compatible = "shared-dma-pool"; no-map; reg = <0 0x52000000 0 0x1000>; };'
+    found, _ = check(dtb(TREE % ("", body, user)), "--cmdline", "rmem_heap.export=*")
+    yield "a CMA area and a pool after as many heaps as there can be", \
+        [list(r["heap"].values()) for r in found["regions"][112:]] != \
+        [[True, True, True, False, True], [False] * 5]
     for name, owned in (("vendor,mem", True), ("my_mem", True), ("mem", True), ("tx-shmem", True),
                         ("vendor,smem", False), ("tx-pool", False), ("region-size", False)):
         found, _ = check(dtb(TREE % ("", at_50, "d { %s = <1 0x99>; };" % name)))
