@@ -137,7 +137,7 @@ def usage():
             not said and "not a word" or status == 2 and b"rmem-heap" not in said
     with open(good, "rb") as blob:
         content = blob.read()
-    yield "what is no tree is told", b"0xd00dfeed" not in run(bad).stderr
+    yield "the message says why a file is no tree", b"0xd00dfeed" not in run(bad).stderr
     yield "the worst of several files counts", run(bad, good).returncode != 2
     yield "a tree on stdin", run("-", blob=content).returncode
     for size in 0, 8, 39, 40, len(content) // 2, len(content) - 1:
@@ -200,7 +200,7 @@ def predictions():
         "d@51100000 { reg = <0 0x51100000 0 0x100000>; };" \
         "e@51400000 { reg = <0 0x51400000 0 0x100000>; };"
     found, _ = check(dtb(TREE % ("", body, "")))
-    yield "overlaps with what is disabled, and of regions that are not neighbours", \
+    yield "a disabled region overlaps nothing; regions overlap that are not neighbours", \
         [r["status"] for r in found["regions"]] != ["disabled", "available"] + ["refused"] * 3 \
         or found["regions"][1]["depends"]
     user = 'd { compatible = "me,d"; memory-region = <&p>; };'
@@ -245,7 +245,7 @@ def overlays():
 
 
 def fixups():
-    """A number that is a phandle by chance"""
+    """A number that equals the phandle of a region"""
     text = TREE % ("", at_50, 'd { compatible = "me,d"; phandle = <0x77>; tx-mem = <0x99>; };')
     plain, _ = check(dtb(text))
     exact, _ = check(dtb(text + "/ { e { x = <0x77>; }; __local_fixups__ { e { x = <0>; }; }; };"))
