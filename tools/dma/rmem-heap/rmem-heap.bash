@@ -26,17 +26,19 @@ _rmem_heap()
 	done
 	case $cmd in
 	"") words="--json --color=auto --color=always --color=never --help
-		ls info map alloc bench stress watch" ;;
+		ls info map alloc bench stress watch check" ;;
 	ls|info|map) words="--json --help" ;;
 	alloc) words="--json --help --clear --fill= --check --hold=" ;;
 	bench) words="--json --help --rounds=" ;;
 	stress) words="--json --help --threads= --seconds=" ;;
 	watch) words="--json --help --interval= --count=" ;;
+	check) words="--json --help --cmdline= --page-size= --pageblock= --cma-areas= --mem= --overlay=" ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $cmd in
 	info|map) _rmem_heap_names /sys/class/rmem_heap/* /dev/dma_heap/* ;;
 	alloc|bench|stress) _rmem_heap_names /dev/dma_heap/* ;;
+	check) [[ $cur == -* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	esac
 }
 # Names of heaps have an at sign.

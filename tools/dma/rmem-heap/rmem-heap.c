@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
+
 #define CLASS	"/sys/class/rmem_heap"
 #define HEAPS	"/dev/dma_heap"
 #define TREE	"/proc/device-tree"
@@ -1302,6 +1304,11 @@ static int cmd_watch(int argc, char **argv)
 	return 0;
 }
 
+static int cmd_check(int argc, char **argv)
+{
+	return check_main(argc, argv, json);
+}
+
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -1314,6 +1321,7 @@ static const struct command {
 	{ "bench", cmd_bench, "NAME [SIZE]: what buffers cost" },
 	{ "stress", cmd_stress, "NAME: many at once, and see that all is right" },
 	{ "watch", cmd_watch, "ls, again and again" },
+	{ "check", cmd_check, "FILE.dtb...: what a kernel will make of device trees" },
 };
 
 static void print_help(FILE *out)
