@@ -19,6 +19,15 @@ heaps "capture kernel" system low@10000000
 for name in frames@28000000 pool@2c000000 guest@2e000000; do
 	says "capture kernel" "^rmem_heap: $name: refused, .* not exported: it lies outside of linux,usable-memory-range"
 done
+# The page allocator must not get what lies outside: the core refuses the area
+run_case "capture kernel, an area" capture-kernel \
+	's/frames@28000000 {.*/frames@1fc00000 { compatible = "shared-dma-pool"; reusable; reg = <0 0x1fc00000 0 0x800000>; };/' \
+	"rmem_heap.export=*"
+says "capture kernel, an area" '^rmem_heap: frames@1fc00000: refused, not exported: only 4096 of 8192 KiB are RAM'
+heaps "capture kernel, an area" system low@10000000
+# The core does not read a range of three cells
+run_case "usable range of three cells" capture-kernel 's/<0 0 0 0x20000000>/<0 0 0x20000000>/' ""
+heaps "usable range of three cells" system frames@28000000 pool@2c000000 guest@2e000000 low@10000000
 # Memory that is no RAM, behind what this kernel was given
 CHECK_TREE=0 run_case "capture kernel, a bank" capture-kernel \
 	's/frames@28000000 {.*/bank@80000000 { no-map; reg = <0 0x80000000 0 0x1000000>; export; };/' ""
@@ -84,6 +93,13 @@ says "alignment of one cell" '^rmem_heap: linux,cma: refused, not exported: its 
 run_case "alloc-ranges that are full" dynamic-size-one-cell \
 	's/size = <0x4000000>/size = <0 0x4000000>/; s/<0 0 0 0x30000000>/<0 0 0 0x2000000>/' ""
 says "alloc-ranges that are full" '^rmem_heap: linux,cma: refused, not exported: no 65536 KiB of RAM were free in its alloc-ranges, 0x0 to 0x1ffffff'
+run_case "alloc-ranges without a range" dynamic-size-one-cell \
+	's/size = <0x4000000>/size = <0 0x4000000>/; s/alloc-ranges = [^;]*/alloc-ranges/' ""
+says "alloc-ranges without a range" '^rmem_heap: linux,cma: refused, not exported: its alloc-ranges is empty'
+# The first area fails for want of memory, though there are 8 later
+run_case "no memory for the first area" too-many-cma-areas \
+	's/cam0@10000000 {.*/big { compatible = "shared-dma-pool"; reusable; size = <0 0x80000000>; };\n&/; s/cam1@11.*//' ""
+says "no memory for the first area" '^rmem_heap: big: refused, not exported: no 2097152 KiB of RAM were free in one piece'
 run_case "size of half a page block" dynamic-size-one-cell 's/size = <0x4000000>/size = <0 0x200000>/' ""
 says "size of half a page block" '^rmem_heap: linux,cma: refused, not exported: base and size of a CMA area must be multiples of 4096 KiB'
 
@@ -102,9 +118,18 @@ says "cma= beside a default area with reg" '^rmem_heap: linux,cma: refused, not 
 run_case "reg of other cells" reg-of-five-cells "" ""
 for part in "two@20000000 2" "three@21000000 3" "five@22000000 5" "six@23000000 6"; do
 	says "reg of other cells" "^rmem_heap: ${part% *}: refused, not exported: its reg must be 4 cells, it has ${part#* }"
-	says "reg of other cells" "reg of node '${part% *}' must have a multiple of 4 cells"
+	says "reg of other cells" "reg of node '${part% *}' must have 4 cells, or a multiple"
 done
 heaps "reg of other cells" system good@28000000
+
+# The core does not read a reg of three cells, and places the region
+run_case "reg of other cells, and size" reg-of-five-cells \
+	's/three@21000000 {/& size = <0 0x1000000>; alignment = <0 0x1000>;/' ""
+says "reg of other cells, and size" '^rmem_heap: three@21000000: carveout, base 0x[0-9a-f]+ \(not its unit address\), 16384 KiB, exported \(its node\)'
+# The end of RAM, where User-Mode Linux puts the device tree
+run_case "over the device tree" memreserve-same-as-region \
+	's/buffers@24000000 {.*/buffers@3fc00000 { reg = <0 0x3fc00000 0 0x400000>; export; };/' ""
+says "over the device tree" '^rmem_heap: buffers@3fc00000: refused, .*: the device tree lies in it'
 
 run_case "regions without alignment" dynamic-without-alignment "" ""
 for name in carve-dyn coh-dyn restr-dyn nomap-dyn; do
@@ -121,7 +146,7 @@ says "firmware in the second pool" '^rmem_heap: core0-memory@1c900000: coherent,
 heaps "firmware in the second pool" system default_cma_region linux,cma core0-dma@1c800000 video@20000000
 run_case "firmware in the second pool, by name" firmware-pool-at-index-1 "" \
 	"rmem_heap.export=*:core0-memory@1c900000:secure-ram@1e000000"
-says "firmware in the second pool, by name" '^rmem_heap: core0-memory@1c900000: exporting it although /rproc0 refers to it at index 1 of memory-region: each buffer is cleared'
+says "firmware in the second pool, by name" "^rmem_heap: core0-memory@1c900000: exporting it although /rproc0 refers to it at index 1 of memory-region: each buffer is cleared; make sure"
 heaps "firmware in the second pool, by name" system default_cma_region linux,cma core0-dma@1c800000 \
 	core0-memory@1c900000 video@20000000 secure-ram@1e000000
 left_out() { # WHAT WHY SED
@@ -154,11 +179,15 @@ heaps "owners of other kinds" system
 run_case "owners, by name" owners-of-other-kinds "" \
 	"rmem_heap.export=modem@20000000:decoder-boot@24000000"
 heaps "owners, by name" system modem@20000000 decoder-boot@24000000
-says "owners, by name" '^rmem_heap: modem@20000000: exporting it although .*: its memory is cleared, and'
-says "owners, by name" '^rmem_heap: decoder-boot@24000000: exporting it although .*: its memory is not cleared, and'
+says "owners, by name" '^rmem_heap: modem@20000000: exporting it although .*: its memory is cleared; make sure'
+says "owners, by name" '^rmem_heap: decoder-boot@24000000: exporting it although .*: its memory is not cleared; make sure'
 run_case "owner of half a page" owners-of-other-kinds 's/reg = <0 0x24400000 0 0x100000>/reg = <0 0x24400000 0 0x80>/' \
 	"rmem_heap.export=decoder-rpc@24400000"
 says "owner of half a page" '^rmem_heap: decoder-rpc@24400000: owned, base 0x24400000, 128 bytes, not exported: /vpu refers to it by rpc-region; it cannot be exported: its base and size must be multiples'
+run_case "an area that has an owner" owners-of-other-kinds \
+	's/modem@20000000 {/& compatible = "shared-dma-pool", "vendor,modem"; reusable;/' ""
+says "an area that has an owner" '^rmem_heap: modem@20000000: owned, .*: it belongs to the driver of vendor,modem'
+heaps "an area that has an owner" system
 # Both name the area: the driver that is enabled gives it away
 run_case "an area of another machine" owners-of-other-kinds \
 	's/modem@20000000 {/& compatible = "shared-dma-pool"; reusable;/; s/compatible = "vendor,modem"; status = "disabled";/compatible = "x"; qcom,vmids = <22 37>;/' ""

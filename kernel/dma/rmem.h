@@ -5,6 +5,7 @@
  * rmem_heap.c           order of the boot, exports, the interface for drivers
  * rmem_heap_policy.c    rmem_heap.export=, who requests a heap, and why a region has none
  * rmem_heap_sysfs.c     the regions in sysfs
+ * rmem_heap_memory.c    whether the memory of a region is there, and its own
  * rmem_heap_region.c    mode and status of a region
  * rmem_heap_owner.c     who uses the memory of a region
  * rmem_heap_buf.c       the life of a buffer
@@ -71,7 +72,7 @@ enum rmem_status {
 
 /**
  * struct rmem_region - a child of /reserved-memory; made at boot, never removed
- * @list: entry in the list of all regions, in the order of the device tree
+ * @list: entry in the list of all regions: CMA areas first, then in the order of the tree
  * @name: name of the node, with its unit address
  * @of_node: the node
  * @rmem: the kernel's entry for the node; NULL if the kernel refused the node
@@ -95,9 +96,9 @@ struct rmem_region {
 	struct reserved_mem *rmem;
 	enum rmem_heap_mode mode;
 	enum rmem_status status;
-	char reason[256];
+	char reason[512];
 	bool owned;
-	char owner[160];
+	char owner[256];
 	bool linear;
 	bool blocked;
 	struct device *dev;
@@ -249,6 +250,14 @@ static inline bool rmem_extent_is_high(const struct phys_vec *extent)
 	return PageHighMem(phys_to_page(extent->paddr + extent->len - 1));
 }
 
+/* Makes a region invalid, unless its status says already why it can have no heap */
+#define rmem_invalidate(_region, ...) do {					\
+	struct rmem_region *__region = (_region);				\
+										\
+	if (__region->status == RMEM_AVAILABLE)					\
+		rmem_heap_set_status(__region, RMEM_INVALID, __VA_ARGS__);	\
+} while (0)
+
 /* rmem_heap.c */
 extern struct list_head rmem_regions;
 const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode);
@@ -274,6 +283,11 @@ __printf(3, 4)
 void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...);
 void rmem_heap_classify(struct rmem_region *region);
+int rmem_heap_count_cells(const struct device_node *np, const char *name);
+u64 rmem_heap_read_cells(const struct device_node *np, const char *name, int cell, int n);
+bool rmem_heap_has_reg(const struct device_node *np);
+
+/* rmem_heap_memory.c */
 void rmem_heap_validate(const struct list_head *regions);
 
 /* rmem_heap_owner.c */

@@ -26,11 +26,11 @@
 
 #include "rmem.h"
 
-/* All regions, in the order of the device tree; complete after early_initcall */
+/* All regions; complete after early_initcall */
 LIST_HEAD(rmem_regions);
 static bool heaps_registered __ro_after_init;
 
-/* dma-heap has minors for 128 heaps: 16 are left for CMA areas and for the heaps of mainline */
+/* dma-heap has minors for 128 heaps: 16 are left for the heaps of mainline, which come later */
 #define HEAP_MAX	(128 - 16)
 
 /* Protects the exports of all regions: which region has a heap, how many, and @active of them */
@@ -58,11 +58,11 @@ const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode)
 
 static int __init heap_scan_regions(void)
 {
-	struct device_node *parent, *np;
-	struct rmem_region *region;
-
 	/* As the core, with or without a unit address */
-	parent = of_get_child_by_name(of_root, "reserved-memory");
+	struct device_node *parent = of_get_child_by_name(of_root, "reserved-memory"), *np;
+	struct rmem_region *region;
+	LIST_HEAD(others);
+
 	if (!parent)
 		return 0;
 
@@ -80,9 +80,12 @@ static int __init heap_scan_regions(void)
 		region->rmem = of_reserved_mem_lookup(np);
 		rmem_heap_classify(region);
 		rmem_heap_find_owner(region);
-		list_add_tail(&region->list, &rmem_regions);
+		list_add_tail(&region->list,
+			      region->mode == RMEM_HEAP_CMA ? &rmem_regions : &others);
 	}
 	of_node_put(parent);
+	/* The heaps of CMA areas are ABI: there is a place for each. */
+	list_splice_tail(&others, &rmem_regions);
 
 	rmem_heap_find_users(&rmem_regions, of_root);
 	rmem_heap_validate(&rmem_regions);
@@ -199,8 +202,7 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_exit;
 
 	exp_info.priv = heap;
-	heap->dma_heap = nr_heaps < HEAP_MAX || region->mode == RMEM_HEAP_CMA ?
-			 dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
+	heap->dma_heap = nr_heaps < HEAP_MAX ? dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
 		if (nr_heaps >= HEAP_MAX)
@@ -241,10 +243,10 @@ static void heap_publish(struct rmem_heap *heap)
 static void __init heap_print_place(const struct rmem_region *region, char *buf, size_t len)
 {
 	const char *unit = strchr(region->name, '@');
-	u64 base = region->rmem->base, size = region->rmem->size, address;
+	u64 base = region->rmem->base, size = region->rmem->size, address = base;
 	bool kib = IS_ALIGNED(size, SZ_1K);
 
-	if (!unit || kstrtoull(unit + 1, 16, &address))
+	if (unit && kstrtoull(unit + 1, 16, &address))
 		address = base;
 	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
 		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
@@ -252,8 +254,8 @@ static void __init heap_print_place(const struct rmem_region *region, char *buf,
 }
 
 /*
- * Makes the heap of a region if one is requested, and prints what the region is. Returns whether
- * it is one of the carve-outs that are only counted.
+ * Makes the heap of a region if one is requested, and prints what the region is, unless it is a
+ * carve-out that is only counted: returns true then.
  */
 static bool __init heap_register_region(struct rmem_region *region)
 {
@@ -274,7 +276,6 @@ static bool __init heap_register_region(struct rmem_region *region)
 	}
 	if (region->rmem)
 		heap_print_place(region, place, sizeof(place));
-
 	if (region->heap)
 		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);
@@ -309,8 +310,8 @@ static void __init heap_warn_elsewhere(void)
 
 static int __init heap_register_all(void)
 {
-	struct rmem_region *region;
 	unsigned int counted = 0;
+	struct rmem_region *region;
 
 	list_for_each_entry(region, &rmem_regions, list)
 		counted += heap_register_region(region);
@@ -384,7 +385,6 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 	if (region->status != RMEM_AVAILABLE)
 		return dev_err_probe(dev, -ENXIO, "%s: cannot export it: %s\n", region->name,
 				     region->reason);
-	/* cma_heap has registered a heap of this name already. */
 	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
 		return dev_err_probe(dev, -EBUSY, "%s: cma_heap has registered its heap\n",
 				     region->name);
@@ -570,8 +570,8 @@ void rmem_heap_unlink(struct reserved_mem *rmem, struct device *dev)
  * @alias: true for the name default_cma_region, false for the name of the area
  *
  * Context: any, from fs_initcall on.
- * Return: true for the name of the area if the region has a heap here or its name cannot be the
- * name of a heap; true for both names if the region is disabled, refused or blocked.
+ * Return: true for the name of the area if the region has a heap here or an owner, or its name
+ * cannot be the name of a heap; true for both names if the region is disabled, refused or blocked.
  */
 bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias)
 {
@@ -583,7 +583,8 @@ bool rmem_heap_owns_cma_area(const struct cma *cma, bool alias)
 		/* The memory may not be reserved, or the name may belong to another heap. */
 		if (region->status == RMEM_INVALID || region->status == RMEM_DISABLED)
 			return !alias || !rmem_heap_name_problem(region->name);
-		return region->blocked || (rmem_region_heap(region) && !alias);
+		return region->blocked ||
+		       ((region->owned || rmem_region_heap(region)) && !alias);
 	}
 	/*
 	 * Two nodes of one name are both refused, and the area belongs to either. A node with

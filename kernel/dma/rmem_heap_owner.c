@@ -8,6 +8,7 @@
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
 
+#include <linux/ctype.h>
 #include <linux/ioport.h>
 #include <linux/kernel.h>
 #include <linux/of.h>
@@ -49,22 +50,40 @@ void rmem_heap_find_owner(struct rmem_region *region)
 		region->owned = false;
 }
 
+/* Is one of the words of a name in a list? Words end at "-", "," and "_"; digits at their end */
+static bool owner_has_word(const char *name, const char * const *list, size_t n)
+{
+	size_t i, len;
+
+	for (; *name; name += len + !!name[len]) {
+		size_t letters = len = strcspn(name, "-,_");
+
+		while (letters && isdigit(name[letters - 1]))
+			letters--;
+		for (i = 0; i < n; i++)
+			if (strlen(list[i]) == letters && !memcmp(name, list[i], letters))
+				return true;
+	}
+	return false;
+}
+
 /*
- * Whether a property may refer to a region: a phandle is a number like others, so only the last
- * word of the name tells. Boards use memory-region for most regions.
+ * Whether a property may refer to a region: a phandle is a number like others, so only the words
+ * of the name tell. Boards use memory-region, and few others.
  */
 static bool owner_may_refer(const char *name)
 {
 	static const char * const words[] = {
 		"region", "regions", "memory", "mem", "shmem", "shm", "ram", "sram", "vram",
-		"carveout", "buffer", "buffers", "buf", "heap",
+		"carveout", "buffer", "buffers", "buf", "heap", "area", "firmware", "fw",
 	};
-	const char *word, *next = name;
+	static const char * const numbers[] = {
+		"num", "size", "sizes", "count", "width", "names", "cells", "offset", "offsets",
+		"len", "length", "max", "min", "type",
+	};
 
-	do
-		word = next + strspn(next, "-,_");
-	while (*(next = word + strcspn(word, "-,_")));
-	return match_string(words, ARRAY_SIZE(words), word) >= 0;
+	return owner_has_word(name, words, ARRAY_SIZE(words)) &&
+	       !owner_has_word(name, numbers, ARRAY_SIZE(numbers));
 }
 
 static bool owner_is_disabled(const struct device_node *np)
@@ -111,7 +130,7 @@ static void owner_add_referrer(struct owner_entry *entry, const struct device_no
 	struct rmem_region *region = entry->region;
 	bool disabled = owner_is_disabled(np);
 	const char *state = disabled ? " (disabled)" : "";
-	bool carveout = region->mode == RMEM_HEAP_CARVEOUT;
+	bool assigned, carveout = region->mode == RMEM_HEAP_CARVEOUT;
 
 	entry->referred = true;
 	if (region->mode == RMEM_HEAP_CMA) {
@@ -121,17 +140,17 @@ static void owner_add_referrer(struct owner_entry *entry, const struct device_no
 				  np);
 		return;
 	}
-	/* A driver gets the first region of its device assigned; others it uses by address. */
-	if (!carveout && !index && of_property_present(np, "compatible"))
-		return;
-	if (!owner_is_better(entry, disabled))
+	/* A device gets the first region of memory-region assigned, drivers use others by address. */
+	assigned = !carveout && !index && !strcmp(property, "memory-region");
+	if ((assigned && of_property_present(np, "compatible")) ||
+	    !owner_is_better(entry, disabled))
 		return;
 	region->owned = carveout;
-	if (carveout)
-		owner_set(region, "%pOF%s refers to it by %s", np, state, property);
-	else if (index)
+	if (!carveout && index)
 		owner_set(region, "%pOF%s refers to it at index %d of %s", np, state, index,
 			  property);
+	else if (!assigned)
+		owner_set(region, "%pOF%s refers to it by %s", np, state, property);
 	else
 		owner_set(region, "%pOF%s, which has no compatible, refers to it", np, state);
 }
@@ -156,7 +175,9 @@ static void owner_check_reg(struct owner_entry *entries, size_t n, struct device
 	if (!of_property_present(np, "reg") || !of_property_present(np, "compatible") ||
 	    of_node_is_type(np, "memory") || !owner_has_cells(np))
 		return;
-	for (reg = 0; !of_address_to_resource(np, reg, &res); reg++) {
+	for (reg = 0; of_get_address(np, reg, NULL, NULL); reg++) {
+		if (of_address_to_resource(np, reg, &res) || resource_type(&res) != IORESOURCE_MEM)
+			continue;
 		for (i = 0; i < n; i++) {
 			struct rmem_region *region = entries[i].region;
 			struct resource mem = DEFINE_RES_MEM(region->rmem->base,
@@ -237,8 +258,8 @@ void rmem_heap_find_users(const struct list_head *regions, struct device_node *r
 			entries[n++].region = region;
 		else
 			rmem_heap_set_status(region, RMEM_INVALID,
-					     "the devices that refer to it are not known (error %d)",
-					     ret);
+					     ret == -EBUSY ? "another region has its phandle" :
+					     "there was no memory to find its owner");
 	}
 	if (n)
 		owner_walk(entries, n, &by_phandle, root);
