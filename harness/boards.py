@@ -251,6 +251,10 @@ def entries(node):
             yield base, base + size
 
 
+def pools(region):
+    return {POOL, b"restricted-dma-pool"} & set(region.strings(b"compatible"))
+
+
 def is_cma(region):
     return POOL in region.strings(b"compatible") and b"reusable" in region.props
 
@@ -316,8 +320,9 @@ class Shape:
             if not place:
                 continue
             base, end = place[0], sum(place)
-            out = known and place[1] and not is_cma(r) and \
-                not any(b < end and base < b + s for b, s in ram)
+            # User-Mode Linux can map nothing but RAM: only what is not mapped goes elsewhere.
+            out = known and place[1] and b"no-map" in r.props and \
+                not pools(r) and not any(b < end and base < b + s for b, s in ram)
             where[i] = (outside if out else inside), base, end
             where[i][0].add(base, end, is_cma(r))
         # Devices: what they refer to, and what of their reg lies in a region
@@ -437,7 +442,6 @@ class Boots:
     def __init__(self, tap):
         self.tap, self.lock = tap, threading.Lock()
         self.key = verdict.content([verdict.kernel(ROOT), TOOL, DIR + "/init",
-                                    ROOT + "/harness/boards.py",
                                     ROOT + "/harness/hostile/verdict.py",
                                     ROOT + "/harness/hostile/fdt.py"])
         self.boots = self.regions = self.heaps = self.depends = self.again = 0

@@ -242,9 +242,14 @@ def compare(tree, console):
            re.fullmatch(rb"[!-~]+", r.name) and len(same) == 1 and \
            b"rmem_heap: " + r.name + b": cannot export it: " not in console:
             bad.append(("message", "%s: asked for, and not told why not" % show(r.name)))
-        if heap and r.kind == "owned" and not r.depends and \
-           b"exporting it although" not in console:
+        warning = re.search(rb"rmem_heap: " + re.escape(r.name) +
+                            rb": exporting it although ([^\r\n]*)", console)
+        if heap and r.kind == "owned" and not r.depends and not warning:
             bad.append(("message", "%s: no warning about its owner" % show(r.name)))
+        if warning and attrs.get("cpu_access") == b"none" and \
+           re.search(rb"(?<!not )cleared", warning[1]):
+            bad.append(("message", "%s: memory that no CPU maps is said to be cleared" %
+                        show(r.name)))
 
         size = int(attrs.get("size", b"0"))
         if in_sysfs and (attrs.get("mode"), attrs.get("exported_by"), attrs.get("reason")) != (
