@@ -181,7 +181,7 @@ def run(blobs, options, base=None):
         return None, [int(n) for n in done.groups()]
     numbers = re.findall(rb"^(\d+)$", end.stderr, re.M)
     tail = b"\n".join(line for line in end.stderr.split(b"\n")
-                      if not re.match(rb"\d+$|rmem-heap: blob", line))
+                      if not re.match(rb"\d+$|rmem-heap: ", line))
     return (int(numbers[-1]) if numbers else 0, end.returncode,
             tail.decode(errors="replace")[:3000]), None
 
@@ -195,7 +195,9 @@ def main():
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o",
                     os.path.join(work, "check-fuzz"),
                     os.path.join(root, "harness/check/check-fuzz.c"),
-                    os.path.join(tool, "check.c"), "-lfdt"], check=True)
+                    *(os.path.join(tool, f) for f in ("check.c", "check-tree.c",
+                                                      "check-predict.c", "check-find.c")),
+                    "-lfdt"], check=True)
     blobs = seeds()
     pool = [parse(b) for b in blobs]
     counts, done, test, bad = [0, 0, 0], 0, 0, 0

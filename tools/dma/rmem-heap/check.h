@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CHECK_USAGE	"usage: rmem-heap check [--cmdline TEXT] [--page-size N] [--pageblock N]\n" \
-			"                       [--cma-areas N] [--mem RANGES] [--json]\n" \
-			"                       [--overlay FILE.dtbo]... FILE.dtb..."
+#define CHECK_USAGE \
+	"usage: rmem-heap check [--cmdline TEXT] [--page-size N] [--pageblock N]\n" \
+	"                       [--cma-areas N] [--mem RANGES] [--json]\n" \
+	"                       [--overlay FILE.dtbo]... FILE.dtb..."
 
 /* The command: 0, 1 if there is an error in a tree, 2 if a file is no tree or the usage is wrong */
 int check_main(int argc, char **argv, bool json);

@@ -24,16 +24,18 @@ _rmem_heap()
 	done
 	case $cmd in
 	"") words="--json --color=auto --color=always --color=never --help
-		ls info map alloc bench stress watch" ;;
+		ls info map alloc bench stress watch check" ;;
 	alloc) words="--clear --fill= --check --hold=" ;;
 	bench) words="--rounds=" ;;
 	stress) words="--threads= --seconds=" ;;
 	watch) words="--interval= --count=" ;;
+	check) words="--cmdline= --page-size= --pageblock= --cma-areas= --mem= --overlay= --json" ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $cmd in
 	info|map) _rmem_heap_names /sys/class/rmem_heap/* /dev/dma_heap/* ;;
 	alloc|bench|stress) _rmem_heap_names /dev/dma_heap/* ;;
+	check) [[ $cur == -* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	esac
 }
 # Names of heaps have an at sign.

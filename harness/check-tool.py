@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""usage: check-tool.py TOOL    test `rmem-heap check` on device trees; prints TAP
+
+Trees of harness/cases say what is expected in comment lines of their own:
+    check: OPTIONS -> STATUS                what follows is true with these options
+    region: NAME MODE STATUS HEAPS [TEXT]   HEAPS of default, export, all, name, or none; TEXT is
+                                            in the reason; a STATUS with ? depends on the boot
+    finding: LEVEL RULE NAME                the node's last name; all findings are listed
+"""
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(root, "harness", "check"))
+RULES = __import__("check-rules").RULES
+TREE = """/dts-v1/;
+%s
+/ { #address-cells = <2>; #size-cells = <2>; compatible = "me,board"; cpus { };
+memory@40000000 { device_type = "memory"; reg = <0 0x40000000 0 0x40000000>; };
+reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges; %s };
+%s };
+"""
+
+tool = sys.argv[1]
+work = tempfile.TemporaryDirectory()
+count = failed = 0
+
+
+def ok(name, problem):
+    global count, failed
+    count += 1
+    failed += bool(problem)
+    print("%sok %d - %s" % ("not " if problem else "", count, name))
+    for line in str(problem).split("\n") if problem else []:
+        print("# " + line)
+
+
+def dtb(text, *options):
+    path = os.path.join(work.name, "tree.dtb")
+    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", path, *options],
+                   input=text.encode(), check=True)
+    return path
+
+
+def run(*args, blob=b""):
+    return subprocess.run([tool, "check", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          input=blob, check=False)
+
+
+def check(path, *options):
+    end = run("--json", *options, path)
+    return json.loads(end.stdout)[0], end.returncode
+
+
+def rule(rule_name, level, options, fires, rest, silent, silent_rest):
+    options, reserve = options.split(" "), ""
+    if options[0] == "rsv":
+        reserve, options = "/memreserve/ %s %s;" % tuple(options[1:]), []
+    options = [o for o in options if o]
+    for body, others, wanted in (fires, rest, True), (silent, silent_rest, False):
+        for symbols in [], ["-@"]:
+            found, status = check(dtb(TREE % (reserve, body, others), *symbols), *options)
+            hits = [f for f in found["findings"] if f["rule"] == rule_name]
+            errors = any(f["level"] == "error" for f in found["findings"])
+            if wanted and [f["level"] for f in hits[:1]] != [level]:
+                return "does not fire, or at another level: %s" % found["findings"]
+            if not wanted and hits and level in [f["level"] for f in hits]:
+                return "fires: %s" % hits
+            if status != errors:
+                return "exit status %d" % status
+            if any(not f["text"] or not f["change"] or not f["node"].startswith("/")
+                   for f in hits):
+                return "incomplete: %s" % hits
+    return None
+
+
+def heaps(region):
+    return ",".join(h for h in ("default", "export", "all", "name") if region["heap"][h]) or "none"
+
+
+def case(path):
+    """Yields (options, problem) for each `check:` of a tree"""
+    with open(path, encoding="utf-8") as tree:
+        text = tree.read()
+    blob = dtb(text)
+    parts = re.split(r"^ \* check: *", text, flags=re.M)[1:]
+    if not parts:
+        yield "", "the tree does not say what is expected"
+    for part in parts:
+        head, lines = part.split("\n", 1)
+        options, status = re.fullmatch(r"(.*?) *-> (\d)", head).groups()
+        found, real = check(blob, *options.split())
+        problems = [] if real == int(status) else ["exit status %d" % real]
+        regions = {r["name"]: r for r in found["regions"]}
+        wanted = []
+        for line in lines.split("*/")[0].split("\n"):
+            kind, _, words = line.strip(" *").partition(": ")
+            words = words.split(" ", 4)
+            if kind == "region":
+                r = regions.get(words[0])
+                said = r and [r["mode"], r["status"] + "?" * r["depends"], heaps(r)]
+                if said != words[1:4] or (words[4:] and words[4] not in (r["reason"] or "")):
+                    problems.append("%s: %s %s" % (line.strip(), said, r and r["reason"]))
+            elif kind == "finding":
+                wanted.append(" ".join(words))
+        real = ["%s %s %s" % (f["level"], f["rule"], f["node"].split("/")[-1] or "/")
+                for f in found["findings"]]
+        problems += ["not found: " + f for f in sorted(set(wanted) - set(real))]
+        problems += ["also found: " + f for f in sorted(set(real) - set(wanted))]
+        yield options, "\n".join(problems)
+
+
+def usage():
+    good = dtb(TREE % ("", "", ""))
+    bad = os.path.join(work.name, "bad.dtb")
+    with open(bad, "wb") as out:
+        out.write(b"no tree at all, but long enough for the header of one")
+    for args, status in (
+            ([], 2), (["--no-such-option", good], 2), (["--mem", "x", good], 2),
+            (["--mem", "1G,", good], 2), (["--mem", "1G+", good], 2), (["--mem", "0", good], 2),
+            (["--page-size", "3000", good], 2), (["--page-size", "1K", good], 2),
+            (["--pageblock", "3M", good], 2), (["--cma-areas", "0", good], 2), ([bad], 2),
+            (["/no/such/file"], 2), ([good, bad], 2), ([good], 0), ([good, good], 0),
+            (["--overlay", bad, good], 2), (["--overlay", "/no/such/file", good], 2)):
+        end = run(*args)
+        said = end.stderr if status else end.stdout
+        yield "rmem-heap check %s" % " ".join(os.path.basename(a) for a in args), \
+            end.returncode != status and "exit status %d" % end.returncode or \
+            not said and "not a word" or status == 2 and b"rmem-heap" not in said
+    with open(good, "rb") as blob:
+        content = blob.read()
+    yield "a tree on stdin", run("-", blob=content).returncode
+    for size in 0, 8, 39, 40, len(content) // 2, len(content) - 1:
+        yield "a tree cut off after %d bytes" % size, run("-", blob=content[:size]).returncode != 2
+    end = run("--json", bad, good)
+    both = json.loads(end.stdout)
+    yield "JSON has every file", [d["file"] for d in both] != [bad, good] or "error" not in both[0]
+
+
+def overlays():
+    base = dtb(TREE % ("", "", ""), "-@")
+    path = os.path.join(work.name, "base.dtb")
+    os.rename(base, path)
+    over = dtb("/dts-v1/; /plugin/; / { fragment@0 { target-path = \"/reserved-memory\";"
+               "__overlay__ { late: late@50000000 { reg = <0 0x50000000 0 0x1000>; }; }; };"
+               "fragment@1 { target-path = \"/\"; __overlay__ { dev { memory-region = <&late>;"
+               "}; }; }; };", "-@")
+    found, _ = check(path, "--overlay", over)
+    yield "an overlay adds a region and its owner", [
+        (r["name"], r["owner"] and r["owner"]["node"]) for r in found["regions"]] != \
+        [("late@50000000", "/dev")]
+    yield "a tree without symbols takes no overlay that needs them", \
+        run("--overlay", dtb("/dts-v1/; /plugin/; &nothing { a; };", "-@"), path).returncode != 2
+
+
+def fixups():
+    """A number that is a phandle by chance"""
+    text = TREE % ("", at_50, 'd { compatible = "me,d"; phandle = <0x77>; tx-mem = <0x99>; };')
+    plain, _ = check(dtb(text))
+    exact, _ = check(dtb(text + "/ { e { x = <0x77>; }; __local_fixups__ { e { x = <0>; }; }; };"))
+    yield "the prediction is the kernel's, who goes by names", \
+        [d["regions"][0]["owner"]["node"] for d in (plain, exact)] != ["/d", "/d"]
+    yield "findings follow true references only", \
+        [any(f["rule"] == "other-property" for f in d["findings"]) for d in (plain, exact)] != \
+        [True, False]
+
+
+at_50 = "a@50000000 { reg = <0 0x50000000 0 0x1000>; phandle = <0x99>; };"
+
+
+def text_output():
+    words = "".join("long-%d@%x { reg = <0 0x%x 0 0x1000>; };" % (i, 0x50000000 + i * 0x1000,
+                                                             0x50000000 + i * 0x1000)
+                    for i in range(8))
+    end = run("--cmdline", "rmem_heap.export=long-1@50001000", dtb(TREE % (
+        "", words + "odd { reg = <0 0>; no_map; };", 'd { m-region = <&{/reserved-memory/odd}>; };')))
+    lines = end.stdout.decode().split("\n")
+    yield "text fits 80 columns", max(map(len, lines[1:])) > 80 and max(lines[1:], key=len)
+    for wanted in (r"^error: /reserved-memory/odd \[reg-cells\]$", r"^ +change: +\S",
+                   r"^ +with this command line: a heap$", r"^ +verdict +refused: its reg must be",
+                   r"^long-0@50000000: carve-out, 4 KiB at 0x50000000$"):
+        yield "text has " + wanted, not any(re.search(wanted, line) for line in lines)
+
+
+def whole_trees():
+    """Rules that need more than the children of a node"""
+    for fault in "#address-cells = <1>; ranges", "#size-cells = <1>; ranges", "no-ranges":
+        head, tail = TREE.split("#address-cells = <2>; #size-cells = <2>; ranges; ")
+        cells = "".join(c for c in ("#address-cells = <2>;", "#size-cells = <2>;")
+                        if c[:6] != fault[:6])
+        text = (head + cells + fault + ";" + tail) % ("", at_50, "")
+        found, status = check(dtb(text))
+        yield "rule reserved-memory-cells: " + fault, \
+            status != 1 or "reserved-memory-cells" not in [f["rule"] for f in found["findings"]] or \
+            found["regions"][0]["status"] != "refused"
+    path = dtb(TREE % ("", at_50 + "b@60000000 { reg = <0 0x60000000 0 0x1000>; };", ""))
+    with open(path, "r+b") as tree:
+        blob = tree.read().replace(b"b@60000000", b"a@50000000")
+        tree.seek(0)
+        tree.write(blob)
+    found, _ = check(path)
+    yield "rule two-of-one-name", "two-of-one-name" not in [f["rule"] for f in found["findings"]] or \
+        {r["status"] for r in found["regions"]} != {"refused"}
+    many = "".join("r%d { reg = <0 0x%x 0 0x1000>; };" % (i, 0x40000000 + i * 0x1000)
+                   for i in range(5000))
+    devices = "".join("d%d { reg = <1 0x%x 0 0x1000>; };" % (i, i * 0x1000) for i in range(5000))
+    for body, wanted in (many, True), (at_50, False):
+        found, _ = check(dtb(TREE % ("", body, devices)))
+        yield "rule too-large: %s" % wanted, \
+            ("too-large" in [f["rule"] for f in found["findings"]]) != wanted
+
+
+def speed():
+    nodes = "".join('n%d: n%d@%x { compatible = "me,n"; reg = <0 0x%x 0 0x100>; clocks = <&n0>; '
+                    'memory-region = <&r%d>; };' % (i, i, i * 0x1000, i * 0x1000, i % 60)
+                    for i in range(3000))
+    regions = "".join("r%d: r%d@%x { reg = <0 0x%x 0 0x100000>; };" % (
+        i, i, 0x40000000 + (i << 20), 0x40000000 + (i << 20)) for i in range(60))
+    path = dtb(TREE % ("", regions, nodes), "-@")
+    start = time.monotonic()
+    status = run(path).returncode
+    took = time.monotonic() - start
+    yield "a tree of %d KiB is checked in less than 0.1 s" % (os.path.getsize(path) // 1024), \
+        status and "exit status %d" % status or took > .1 and "%.3f s" % took
+
+
+seen = {}
+for entry in RULES:
+    seen[entry[0]] = seen.get(entry[0], 0) + 1
+    ok("rule %s%s" % (entry[0], ", again" * (seen[entry[0]] > 1)), rule(*entry))
+with open(os.path.join(root, "tools/dma/rmem-heap/check-find.c"), encoding="utf-8") as source:
+    known = set(re.findall(r'found\(t,[^"]*?, "([a-z0-9-]+)"', source.read()))
+ok("every rule is tested", ", ".join(sorted(
+    known ^ {"reserved-memory-cells", "two-of-one-name", "too-large", *seen})))
+for tree in sorted(glob.glob(os.path.join(root, "harness/cases/*.dts"))):
+    for opts, problem in case(tree):
+        ok("%s %s" % (os.path.basename(tree), opts), problem)
+for tests in usage, overlays, fixups, text_output, whole_trees, speed:
+    for name, problem in tests():
+        ok(name, problem)
+print("1..%d" % count)
+sys.exit(failed > 0)
