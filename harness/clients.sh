@@ -145,7 +145,7 @@ if [ "${1:-}" = guest ]; then
 	exit $((bad != 0))
 fi
 
-"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler stress-ng gdb udev v4l-utils \
+"$root/harness/deps.sh" gcc libc6-dev libfdt-dev make device-tree-compiler stress-ng gdb udev v4l-utils \
 	gstreamer1.0-tools gstreamer1.0-plugins-good
 lock_folder "$dir"
 # default_cma_region and linux,cma are one area, by mainline's code and by ours.

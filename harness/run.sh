@@ -12,7 +12,7 @@ console=$dir/console.log
 # A carve-out that a device refers to is exported on the administrator's word only.
 append="rmem_heap.export=fpga@1c000000"
 
-"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler
+"$root/harness/deps.sh" gcc libc6-dev libfdt-dev make device-tree-compiler
 mkdir -p "$dir"
 dtc -q -I dts -O dtb -o "$dir/run.dtb" "$root/harness/dts/run.dts"
 make -s -C "$build/tree/tools/dma/rmem-heap" OUTPUT="$dir" CFLAGS="-O2 -Wall -static"

@@ -9,7 +9,7 @@
 dir=$build/steps
 n=0 bad=0
 lock_folder "$dir"
-"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler git python3 util-linux
+"$root/harness/deps.sh" gcc libc6-dev libfdt-dev make device-tree-compiler git python3 util-linux
 ln -sf ../um/linux "$dir/linux"
 export KERNEL=steps
 tmp=$(mktemp -d /tmp/steps.XXXXXX)

@@ -228,6 +228,14 @@ tool_install() {
 		bash -n "$to/usr/share/bash-completion/completions/rmem-heap"
 }
 
+# What the tool says of device trees; no kernel takes part
+check_tool() {
+	mkdir -p "$logs/check"
+	make -s -C "$root/tools/dma/rmem-heap" OUTPUT="$logs/check" \
+		CFLAGS="-O2 -Wall -Wextra -Werror"
+	harness/check-tool.py "$logs/check/rmem-heap"
+}
+
 # User mappings with whatever entries the architecture has. The heaps with a plus give
 # buffers that are aligned for large ones.
 mappings() { # um|arm64
@@ -253,7 +261,7 @@ prepare() {
 	local n
 
 	cd "$root"
-	"$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3
+	"$root/harness/deps.sh" gcc libc6-dev libfdt-dev make device-tree-compiler python3
 	dtb lib/kunit-tests/rmem_heap_test.dts test
 	dtb lib/kunit-tests/rmem_heap_hostile.dts hostile
 	sed -i -f lib/kunit-tests/rmem_heap_hostile.sed "$logs/hostile.dtb"

@@ -42,6 +42,8 @@ suite "selftest" selftest ""
 suite "user mappings" mappings um
 suite "the tool" tool
 one "the tool is installed" tool_install
+suite "rmem-heap check" check_tool
+suite "rmem-heap check, 2000 mutated trees" harness/check-fuzz.py 2000
 suite "generated device trees" harness/hostile.sh fixed
 
 say "the debug kernel"
@@ -62,6 +64,7 @@ suite "hostile users, for a minute" harness/fuzz.sh 60 1
 # All that is not User-Mode Linux's normal or debug kernel, or takes long
 if [ "$all" = all ]; then
 	suite "failing memory" harness/failing.sh
+	suite "rmem-heap check, 100000 mutated trees" harness/check-fuzz.py 100000 2
 	suite "generated device trees, 2000" harness/hostile.sh all
 	suite "hostile users, for ten minutes" harness/fuzz.sh 600
 	suite "kunit.py run, with its own configuration" kunit_run

@@ -97,6 +97,8 @@ RULES = [
      at("a", BASE, M), user("a")),
     ("shared-pool", "note", "", at("a", BASE, M, POOL), user("a") + user("a", name="dev2"),
      at("a", BASE, M, POOL), user("a") + user("a", 'status = "disabled";', name="dev2")),
+    ("shared-pool", "note", "", at("a", BASE, 2 * M, CMA), user("a") + user("a", name="dev2"),
+     at("a", BASE, 2 * M), user("a") + user("a", name="dev2")),
     ("consumers-disabled", "note", "", at("a", BASE, M), user("a", 'status = "disabled";'),
      at("a", BASE, M), user("a")),
     ("consumers-disabled", "note", "", at("a", BASE, M),

@@ -454,7 +454,7 @@ static void find_users(struct tree *t, struct region *r)
 		found(t, NOTE, "other-property", r->node,
 		      text(t, "%s refers to it with %s, not memory-region", path(t, other->node),
 			   other->prop), "nothing, if the driver of that node knows the property");
-	if (pool && devices > 1)
+	if (is_pool(r) && devices > 1)
 		found(t, NOTE, "shared-pool", r->node,
 		      text(t, "%u devices allocate from this pool, %s first", devices,
 			   path(t, first->node)),

@@ -193,7 +193,9 @@ static void print_region(struct tree *t, const struct region *r)
 		  r->dynamic ? ", placed at boot" : ""), 0, 4);
 	line("verdict", text(t, "%s%s%s%s", status_names[r->status], r->reason ? ": " : "",
 			     r->reason ? r->reason : "",
-			     r->depends ? " (depends on the rest of the boot)" : ""));
+			     !r->depends ? "" : t->ram_known ?
+			     " (depends on what else boot puts in memory)" :
+			     " (depends on where RAM is, see --mem)"));
 	if (largest(r, &most))
 		line("buffers", text(t, "from %s, %s at most", allocators[r->mode],
 				     human(t, most)));
