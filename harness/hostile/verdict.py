@@ -183,10 +183,15 @@ def read_console(console):
 
 
 def messages(console, name):
-    """The boot lines of the regions of a name: kind, base, KiB, exported by, reason"""
+    """The boot lines of the regions of a name: kind, base, size, exported by, reason"""
     return re.findall(rb"rmem_heap: " + re.escape(name) + rb": (\w+),(?: base (0x[0-9a-f]+)"
-                      rb"(?: \(not its unit address\))?,)?(?: (\d+) KiB,)? "
+                      rb"(?: \(not its unit address\))?, (\d+ (?:KiB|bytes)),)? "
                       rb"(?:exported \(([^\r\n]*)\)|not exported: ([^\r\n]*))", console)
+
+
+def in_bytes(size):
+    number, _, unit = size.partition(b" ")
+    return int(number) << (10 if unit == b"KiB" else 0)
 
 
 def compare(tree, console):
@@ -211,12 +216,12 @@ def compare(tree, console):
         if not said and ("carveout", False) in allowed and len(same) == 1:
             # One line for all of them
             silent += 1
-            said = [(b"carveout", attrs.get("base", b""), None, b"", attrs.get("reason", b""))]
+            said = [(b"carveout", b"", b"", b"", attrs.get("reason", b""))]
         if len(said) != len(same):
             bad.append(("message", "%s: %d messages about it, not %d" %
                         (show(r.name), len(said), len(same))))
             continue
-        mode, _, kib, by, reason = said[same.index(r)]
+        mode, base, size, by, reason = said[same.index(r)]
         kind, heap = mode.decode(), bool(by)
         if (kind, heap) not in allowed:
             bad.append(("kind", "%s: %s%s (%s), but predicted: %s (%s)" % (
@@ -251,12 +256,15 @@ def compare(tree, console):
             bad.append(("message", "%s: memory that no CPU maps is said to be cleared" %
                         show(r.name)))
 
-        size = int(attrs.get("size", b"0"))
-        if in_sysfs and (attrs.get("mode"), attrs.get("exported_by"), attrs.get("reason")) != (
-                mode, by or b"-", reason or b"-") or \
-           in_sysfs and kib is not None and size // 1024 != int(kib or 0):
+        told = [mode, by or b"-", reason or b"-"]
+        shown = [attrs.get(f) for f in ("mode", "exported_by", "reason")]
+        if size:
+            told += [int(base, 0), in_bytes(size)]
+            shown += [int(attrs.get(f, b"-1"), 0) for f in ("base", "size")]
+        if in_sysfs and shown != told:
             bad.append(("sysfs", "%s: sysfs and the messages differ: %s %s" %
-                        (show(r.name), attrs, (mode, kib, by, reason))))
+                        (show(r.name), attrs, told)))
+        size = int(attrs.get("size", b"0"))
         if heap:
             base = int(attrs.get("base", b"-1"), 0)
             if base < 0:

@@ -673,7 +673,8 @@ static void check_place(struct tree *t, struct region *r)
 		problem(r, "it lies outside linux,usable-memory-range");
 	else if (!inside && (r->mode == CMA || r->mode == RESTRICTED))
 		problem(r, "it lies outside RAM");
-	else if (!inside && r->mode == CARVEOUT && !r->no_map)
+	/* Not every machine maps what is no RAM; User-Mode Linux maps none of it. */
+	else if (!inside && (r->mode == COHERENT ? t->um : !r->no_map))
 		r->doubt = true;
 	for (i = 0; i < t->reserved.nr; i++) {
 		const struct range *e = &t->reserved.at[i];
