@@ -2,70 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # usage: boots.sh [modules]    boots with trees and parameters out of the ordinary. Prints
 # TAP. `modules`: those with cma_heap as a module, in the kernel for that.
-#
-# Which heaps there are is seen by a program of its own; what the kernel says is read off
-# the console.
 . "$(dirname "$0")/lib.sh"
 
 variant=${1:-}
 dir=$build/boots${variant:+-$variant}
-n=0 bad=0
-mkdir -p "$dir"
-
-result() { # STATUS NAME CONSOLE
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - $2 (${3#"$root/"})"
-		grep -E '^(rmem_heap|heap|rmem-heap-check): ' "$3" | sed 's/^/# /' || true
-	fi
-}
-
-# boot NAME MEM DTS-OR-EMPTY INITRD PARAMETERS: sets console
-boot() {
-	local name=$1 mem=$2 dts=$3 initrd=$4 dtb=
-	console=$dir/$name.log
-	if [ -n "$dts" ]; then
-		dtb=$dir/$name.dtb
-		dtc -q -f -I dts -O dtb -o "$dtb" "$dts"
-	fi
-	MEM=$mem DTB=$dtb INITRD=$initrd APPEND=$5 TIMEOUT=180 \
-		"$root/harness/boot.sh" $variant >"$console" 2>&1 </dev/null || true
-	rc=0
-	"$root/harness/reports.sh" "$console" >>"$console.reports" || rc=1
-	result $rc "$name: no report" "$console"
-}
-
-says() { # NAME REGEX
-	rc=0
-	grep -qE "$2" "$console" || rc=1
-	result $rc "$1: says $2" "$console"
-}
-
-says_nothing() { # NAME REGEX
-	rc=0
-	! grep -qE "$2" "$console" || rc=1
-	result $rc "$1: does not say $2" "$console"
-}
-
-# The heaps that there must be, and no other
-heaps() { # NAME HEAP...
-	local name=$1 have
-	shift
-	have=$(sed -n 's/^heap: //p' "$console" | tr -d '\r' | sort | xargs)
-	rc=0
-	[ "$have" = "$(printf '%s\n' "$@" | sort | xargs)" ] &&
-		grep -q '^heaps: done' "$console" || rc=1
-	result $rc "$name: heaps are: $*" "$console"
-}
-
-"$root/harness/deps.sh" gcc libc6-dev device-tree-compiler
-gcc -static -O2 -Wall -Wextra -Werror -o "$dir/list" "$root/harness/check/list-init.c"
-"$root/harness/check/initrd.sh" "$dir/list.cpio" init="$dir/list" \
-	${variant:+cma_heap.ko="$build/um-modules/drivers/dma-buf/heaps/cma_heap.ko"} >/dev/null
-"$root/harness/check/initrd.sh" "$dir/check.cpio" >/dev/null
+. "$root/harness/boots-lib.sh"
 trees=$root/harness/dts
 
 if [ "$variant" = modules ]; then

@@ -210,7 +210,7 @@ static void check_tool(void)
 	expect("/rmem-heap info dsp@24000000", 0, "CPU access|none");
 	expect("/rmem-heap info ecc-off@20000000", 0,
 	       "largest free  64 MiB, |to be cleared, 0 B lost|allocator|rmem_heap_carveout");
-	expect("/rmem-heap info modem@2c000000", 0, "heap|-|reason|no request for a heap");
+	expect("/rmem-heap info modem@2c000000", 0, "heap|-|reason|it has no owner in the device tree");
 	expect("/rmem-heap info --json camera", 0, "\"mode\":\"cma\"|\"allocator\":\"cma_alloc\"|"
 	       "\"available\":67108864|\"dirty\":null");
 	expect("/rmem-heap info nosuch", 1, "there is no region or heap nosuch; there are:|camera");
@@ -232,7 +232,7 @@ static void check_tool(void)
 	expect("/rmem-heap alloc --hold=x camera 5K", 1, "--hold: x is no number");
 	expect("/rmem-heap alloc camera", 1, "usage:");
 	expect("/rmem-heap alloc camera 1G", 1, "no 1 GiB: in use 0 B of 64 MiB, available 64 MiB");
-	expect("/rmem-heap alloc modem@2c000000 4K", 1, "has no heap: no request for a heap");
+	expect("/rmem-heap alloc modem@2c000000 4K", 1, "has no heap: it has no owner in the device tree");
 	expect("/rmem-heap alloc --fill=1 dsp@24000000 4K", 1, "the CPU must not access");
 	expect("/rmem-heap alloc dsp@24000000 4K", 0, "4 KiB");
 	expect("~/rmem-heap alloc camera 4K", 1,

@@ -3,9 +3,10 @@
  * Reserved memory as dma-buf heaps: the structures that the files share.
  *
  * rmem_heap.c           order of the boot, exports, the interface for drivers
- * rmem_heap_policy.c    rmem_heap.export=, and who requests a heap
+ * rmem_heap_policy.c    rmem_heap.export=, who requests a heap, and why a region has none
  * rmem_heap_sysfs.c     the regions in sysfs
- * rmem_heap_region.c    mode, status and backing of a region
+ * rmem_heap_region.c    mode and status of a region
+ * rmem_heap_owner.c     who uses the memory of a region
  * rmem_heap_buf.c       the life of a buffer
  * rmem_heap_import.c    importers: attach, map, CPU access
  * rmem_heap_map.c       mappings for programs and for the kernel
@@ -57,29 +58,15 @@ enum rmem_memory {
 };
 
 /**
- * enum rmem_status - whether a region may have a heap
- * @RMEM_AVAILABLE: the region has no other user than its allocator
- * @RMEM_OWNED: a driver or firmware manages the memory
+ * enum rmem_status - whether a region can have a heap, whoever owns it
+ * @RMEM_AVAILABLE: an allocator can manage the memory
  * @RMEM_DISABLED: the status of the node is not "okay"
  * @RMEM_INVALID: the kernel refused the node, or the memory is not reserved for it
  */
 enum rmem_status {
 	RMEM_AVAILABLE,
-	RMEM_OWNED,
 	RMEM_DISABLED,
 	RMEM_INVALID,
-};
-
-/**
- * enum rmem_backing - what the memory map of the boot has at a region
- * @RMEM_BACKING_BAD: memory that is not reserved, or only in part, or that the kernel uses
- * @RMEM_BACKING_LINEAR: reserved RAM that the kernel maps
- * @RMEM_BACKING_UNMAPPED: memory that the kernel does not map
- */
-enum rmem_backing {
-	RMEM_BACKING_BAD,
-	RMEM_BACKING_LINEAR,
-	RMEM_BACKING_UNMAPPED,
 };
 
 /**
@@ -89,9 +76,13 @@ enum rmem_backing {
  * @of_node: the node
  * @rmem: the kernel's entry for the node; NULL if the kernel refused the node
  * @mode: allocator that the node asks for
- * @status: whether the region may have a heap
+ * @status: whether the region can have a heap
  * @reason: the cause of @status, or why there is no heap
- * @backing: what the memory map has at the region
+ * @owned: a driver, a device or firmware uses the memory by its address; a heap needs the exact
+ *	name in rmem_heap.export=, or that driver
+ * @owner: what tells so in the device tree. Of a pool that is not @owned: why "*" leaves it out;
+ *	of a CMA area: who else gets the memory. Empty if nothing tells
+ * @linear: the memory is reserved RAM that the kernel maps
  * @blocked: rmem_heap.export=!name forbids a heap
  * @dev: device of the region in sysfs, which gets the region assigned for the heap; NULL if
  *	sysfs cannot show the region
@@ -104,8 +95,10 @@ struct rmem_region {
 	struct reserved_mem *rmem;
 	enum rmem_heap_mode mode;
 	enum rmem_status status;
-	char reason[128];
-	enum rmem_backing backing;
+	char reason[256];
+	bool owned;
+	char owner[160];
+	bool linear;
 	bool blocked;
 	struct device *dev;
 	struct rmem_heap *heap;
@@ -264,9 +257,11 @@ const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode);
 bool rmem_heap_policy_next(const char **list, const char **word, size_t *len);
 enum rmem_match rmem_heap_policy_match(const char *list, const char *name);
 const char *rmem_heap_policy_request(struct rmem_region *region);
+bool rmem_heap_policy_explain(struct rmem_region *region);
 void rmem_heap_policy_check_names(const struct list_head *regions);
 
 /* rmem_heap_sysfs.c */
+int rmem_heap_add_class(void);
 int rmem_heap_add_device(struct rmem_region *region);
 void rmem_heap_update_device(struct rmem_region *region);
 void rmem_heap_link_device(struct rmem_region *region, struct device *dev);
@@ -279,9 +274,11 @@ __printf(3, 4)
 void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...);
 void rmem_heap_classify(struct rmem_region *region);
-void rmem_heap_find_referrers(const struct list_head *regions, struct device_node *root);
-enum rmem_backing rmem_heap_find_backing(const struct rmem_region *region);
 void rmem_heap_validate(const struct list_head *regions);
+
+/* rmem_heap_owner.c */
+void rmem_heap_find_owner(struct rmem_region *region);
+void rmem_heap_find_users(const struct list_head *regions, struct device_node *root);
 
 /* rmem_heap_buf.c */
 struct rmem_buffer *rmem_heap_buffer_alloc(struct rmem_heap *heap, size_t len);

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: the dispatcher.
+ * Reserved memory as dma-buf heaps: the dispatcher, in the order of the boot. The reasons are in
+ * Documentation/driver-api/rmem-heap.rst.
  *
- * Classifies each child of /reserved-memory, decides which of them get a heap, and registers
- * the heaps. Documentation/driver-api/rmem-heap.rst has the reasons.
- *
- * In the order of the boot:
- *
- * early_initcall  classify every region and look it up in the memory map: memblock is
- *		   discarded right after
+ * early_initcall  classify every region, find its owner and look it up in the memory map:
+ *		   memblock is discarded right after
  * core_initcall   add the regions to sysfs; no device has been assigned to a region yet
- * fs_initcall	   validate the regions, and export those for which a heap is requested:
- *		   dma-heap itself is a subsys_initcall, and no other heap exists yet
+ * fs_initcall	   export the regions for which a heap is requested: dma-heap itself is a
+ *		   subsys_initcall, and no other heap exists yet
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -34,8 +30,12 @@
 LIST_HEAD(rmem_regions);
 static bool heaps_registered __ro_after_init;
 
-/* Protects the exports of all regions: which region has a heap, and @active of the heaps */
+/* dma-heap has minors for 128 heaps: 16 are left for CMA areas and for the heaps of mainline */
+#define HEAP_MAX	(128 - 16)
+
+/* Protects the exports of all regions: which region has a heap, how many, and @active of them */
 static DEFINE_MUTEX(export_mutex);
+static unsigned int nr_heaps;
 
 /* The allocator of a mode, NULL if the kernel is built without it */
 const struct rmem_pool_ops *rmem_heap_pool_ops(enum rmem_heap_mode mode)
@@ -61,7 +61,8 @@ static int __init heap_scan_regions(void)
 	struct device_node *parent, *np;
 	struct rmem_region *region;
 
-	parent = of_find_node_by_path("/reserved-memory");
+	/* As the core, with or without a unit address */
+	parent = of_get_child_by_name(of_root, "reserved-memory");
 	if (!parent)
 		return 0;
 
@@ -78,13 +79,13 @@ static int __init heap_scan_regions(void)
 		region->of_node = of_node_get(np);
 		region->rmem = of_reserved_mem_lookup(np);
 		rmem_heap_classify(region);
-		if (region->rmem)
-			region->backing = rmem_heap_find_backing(region);
+		rmem_heap_find_owner(region);
 		list_add_tail(&region->list, &rmem_regions);
 	}
 	of_node_put(parent);
 
-	rmem_heap_find_referrers(&rmem_regions, of_root);
+	rmem_heap_find_users(&rmem_regions, of_root);
+	rmem_heap_validate(&rmem_regions);
 	return 0;
 }
 early_initcall(heap_scan_regions);
@@ -92,8 +93,10 @@ early_initcall(heap_scan_regions);
 static int __init heap_add_devices(void)
 {
 	struct rmem_region *region;
-	int ret;
+	int ret = rmem_heap_add_class();
 
+	if (ret)
+		return ret;
 	list_for_each_entry(region, &rmem_regions, list) {
 		ret = rmem_heap_add_device(region);
 		if (ret)
@@ -116,8 +119,11 @@ static int heap_assign(struct rmem_heap *heap)
 		return 0;
 
 	ret = of_reserved_mem_device_init_with_mem(region->dev, region->rmem);
-	if (ret)
+	if (ret) {
+		rmem_set_reason(region, "the kernel could not set up a pool of %llu KiB (error %d)",
+				(u64)region->rmem->size / SZ_1K, ret);
 		return ret;
+	}
 	if (!region->rmem->priv || heap->ops->assigned(region->dev) != region->rmem->priv) {
 		of_reserved_mem_device_release(region->dev);
 		rmem_set_reason(region, "devices get another pool than the node says");
@@ -193,11 +199,16 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_exit;
 
 	exp_info.priv = heap;
-	heap->dma_heap = dma_heap_add(&exp_info);
+	heap->dma_heap = nr_heaps < HEAP_MAX || region->mode == RMEM_HEAP_CMA ?
+			 dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
+		if (nr_heaps >= HEAP_MAX)
+			rmem_set_reason(region, "there are %u heaps of regions, and can be no more",
+					nr_heaps);
 		goto err_unregister;
 	}
+	nr_heaps++;
 	/* An export that fails must not have changed the memory. */
 	if (heap->ops->start)
 		heap->ops->start(heap);
@@ -226,11 +237,29 @@ static void heap_publish(struct rmem_heap *heap)
 	rmem_heap_update_device(heap->region);
 }
 
-/* Makes the heap of a region if one is requested, and prints what the region is */
-static void __init heap_register_region(struct rmem_region *region)
+/* The base and the size of a region, as a part of a boot message */
+static void __init heap_print_place(const struct rmem_region *region, char *buf, size_t len)
+{
+	const char *unit = strchr(region->name, '@');
+	u64 base = region->rmem->base, size = region->rmem->size, address;
+	bool kib = IS_ALIGNED(size, SZ_1K);
+
+	if (!unit || kstrtoull(unit + 1, 16, &address))
+		address = base;
+	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
+		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
+		 kib ? "KiB" : "bytes");
+}
+
+/*
+ * Makes the heap of a region if one is requested, and prints what the region is. Returns whether
+ * it is one of the carve-outs that are only counted.
+ */
+static bool __init heap_register_region(struct rmem_region *region)
 {
 	const char *requested_by = rmem_heap_policy_request(region);
-	char size[32] = "";
+	bool counted = !requested_by && rmem_heap_policy_explain(region);
+	char place[80] = "";
 
 	if (requested_by) {
 		struct rmem_heap *heap = heap_create(region, requested_by, 0);
@@ -242,44 +271,54 @@ static void __init heap_register_region(struct rmem_region *region)
 			heap_publish(heap);
 			kobject_uevent(&region->dev->kobj, KOBJ_CHANGE);
 		}
-	} else if (region->status == RMEM_AVAILABLE && region->blocked) {
-		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
-	} else if (region->status == RMEM_AVAILABLE) {
-		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
 	}
-
 	if (region->rmem)
-		snprintf(size, sizeof(size), " %llu KiB,", (u64)region->rmem->size / SZ_1K);
+		heap_print_place(region, place, sizeof(place));
+
 	if (region->heap)
-		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), size,
+		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);
+	else if (counted)
+		pr_debug("%s: carveout,%s not exported: %s\n", region->name, place, region->reason);
 	else
 		pr_info("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
-			size, region->reason);
+			place, region->reason);
+	if (region->heap && region->mode == RMEM_HEAP_CMA && region->owner[0])
+		pr_warn("%s: %s: the kernel may fault when a program uses the heap; rmem_heap.export=!%s holds it back\n",
+			region->name, region->owner, region->name);
+	return counted;
 }
 
-/* The core does not look at grandchildren of /reserved-memory, so "export" has no effect there. */
-static void __init heap_warn_nested(void)
+/* The core takes the children of one node only, so "export" has no effect elsewhere. */
+static void __init heap_warn_elsewhere(void)
 {
+	struct device_node *np, *parent = of_get_child_by_name(of_root, "reserved-memory"), *child;
 	struct rmem_region *region;
-	struct device_node *nested;
 
 	list_for_each_entry(region, &rmem_regions, list)
-		for_each_child_of_node(region->of_node, nested)
-			if (of_property_read_bool(nested, "export"))
-				pr_warn("%pOF: cannot export it: only the children of /reserved-memory are regions\n",
-					nested);
+		for_each_child_of_node(region->of_node, child)
+			if (of_property_read_bool(child, "export"))
+				pr_warn("%pOF: cannot export it: only the children of %pOF are regions\n",
+					child, parent);
+	for_each_node_by_name(np, "reserved-memory")
+		if (np != parent && np->parent)
+			pr_warn("%pOF: the kernel does not look for regions here, but in /reserved-memory\n",
+				np);
+	of_node_put(parent);
 }
 
 static int __init heap_register_all(void)
 {
 	struct rmem_region *region;
+	unsigned int counted = 0;
 
-	rmem_heap_validate(&rmem_regions);
 	list_for_each_entry(region, &rmem_regions, list)
-		heap_register_region(region);
+		counted += heap_register_region(region);
+	if (counted)
+		pr_info("%u carve-outs have no owner in the device tree; firmware may own them\n",
+			counted);
 
-	heap_warn_nested();
+	heap_warn_elsewhere();
 	rmem_heap_policy_check_names(&rmem_regions);
 	/* Pairs with heap_find_region(): a driver may probe at the same time. */
 	smp_store_release(&heaps_registered, true);
@@ -303,6 +342,9 @@ static struct rmem_region *heap_find_region(struct device *dev, unsigned int ind
 	list_for_each_entry(region, &rmem_regions, list)
 		if (region->of_node == np)
 			return region;
+	if (of_node_check_flag(np, OF_DYNAMIC))
+		dev_warn(dev, "%pOF came too late: the kernel takes regions at boot, not from overlays\n",
+			 np);
 	return ERR_PTR(-ENODEV);
 }
 
@@ -313,7 +355,7 @@ static bool heap_is_possible(const struct rmem_region *region)
 	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
 		return false;
 	return region->dev && rmem_heap_pool_ops(region->mode) && !region->blocked &&
-	       (region->status == RMEM_AVAILABLE || region->status == RMEM_OWNED);
+	       region->status == RMEM_AVAILABLE;
 }
 
 /* Counts one more export of a region, and makes the heap for the first one */
@@ -339,7 +381,7 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 		WRITE_ONCE(heap->active, heap->active + 1);
 		return 0;
 	}
-	if (region->status != RMEM_AVAILABLE && region->status != RMEM_OWNED)
+	if (region->status != RMEM_AVAILABLE)
 		return dev_err_probe(dev, -ENXIO, "%s: cannot export it: %s\n", region->name,
 				     region->reason);
 	/* cma_heap has registered a heap of this name already. */

@@ -499,7 +499,7 @@ static bool carveout_set_memory(struct rmem_heap *heap)
 
 	if (of_property_read_bool(region->of_node, "no-map") && !(heap->flags & RMEM_HEAP_WC))
 		heap->memory = RMEM_DEVICE_ONLY;
-	else if (region->backing == RMEM_BACKING_LINEAR)
+	else if (region->linear)
 		heap->memory = RMEM_LINEAR;
 	else
 		heap->memory = RMEM_WC;

@@ -183,6 +183,23 @@ static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 	return is_ram && import_bounce_reachable(dev);
 }
 
+/* Says why a device cannot import memory of a heap: EBUSY alone does not tell. */
+static int import_refuse(const struct rmem_heap *heap, struct device *dev,
+			 const struct phys_vec *seg)
+{
+	const char *why = "the device reaches DMA addresses up to";
+	u64 limit = min_not_zero(*dev->dma_mask, dev->bus_dma_limit);
+
+	if (is_swiotlb_force_bounce(dev) && heap->memory != RMEM_LINEAR)
+		why = "the CPU cannot copy it to the restricted pool of the device; limit";
+	else if (import_directly_mappable(dev, seg, heap->memory == RMEM_LINEAR, 0))
+		why = "in more than one of the dma-ranges of its bus; the device's limit is";
+	dev_warn_ratelimited(dev, "cannot import a buffer of %s: it is at 0x%llx to 0x%llx, %s 0x%llx\n",
+			     heap->region->name, (u64)seg->paddr,
+			     (u64)seg->paddr + seg->len - 1, why, limit);
+	return -EBUSY;
+}
+
 /*
  * What makes every mapping of a buffer impossible, whatever its segments are. Memory outside the
  * linear map is mapped as a whole.
@@ -195,7 +212,7 @@ static int import_check(const struct seg_iter *iter, struct device *dev)
 		return -EINVAL;
 	if (heap->memory != RMEM_LINEAR && !import_translated(dev) &&
 	    !import_mappable(heap, dev, &iter->buf->extent, import_attrs(heap)))
-		return -EBUSY;
+		return import_refuse(heap, dev, &iter->buf->extent);
 	return 0;
 }
 
@@ -223,7 +240,7 @@ int rmem_heap_check_device(struct rmem_heap *heap, struct device *dev)
 	if (ret || import_translated(dev) ||
 	    import_mappable(heap, dev, &all.extent, import_attrs(heap)))
 		return ret;
-	return -EBUSY;
+	return import_refuse(heap, dev, &all.extent);
 }
 EXPORT_SYMBOL_GPL(rmem_heap_check_device);
 
@@ -273,7 +290,7 @@ int rmem_heap_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 
 	for (sg = a->sgt.sgl; import_next_segment(&iter, &seg); sg = sg_next(sg)) {
 		if (!translated && !import_mappable(buf->heap, attach->dev, &seg, a->attrs)) {
-			ret = -EBUSY;
+			ret = import_refuse(buf->heap, attach->dev, &seg);
 			goto err_free_table;
 		}
 		/* Memory without struct pages has DMA addresses only. */

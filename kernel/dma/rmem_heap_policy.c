@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: who requests a heap.
+ * Reserved memory as dma-buf heaps: who requests a heap, and why a region has none.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -109,6 +109,15 @@ void __init rmem_heap_policy_check_names(const struct list_head *regions)
 		pr_warn("export=: known is %s\n", region->name);
 }
 
+/* What an export does to memory that others may use */
+static const char *policy_clearing(const struct rmem_region *region)
+{
+	if (region->mode != RMEM_HEAP_CARVEOUT)
+		return "each buffer is cleared";
+	return of_property_read_bool(region->of_node, "no-map") ? "its memory is not cleared" :
+								  "its memory is cleared";
+}
+
 /*
  * Returns who requests a heap for a validated region, as text for people, or NULL; sets @blocked
  * of the region, and reports a request that its status forbids.
@@ -117,30 +126,63 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 {
 	enum rmem_match admin = rmem_heap_policy_match(policy_export, region->name);
 	bool node = of_property_read_bool(region->of_node, "export");
+	bool available = region->status == RMEM_AVAILABLE;
 
 	if (admin == RMEM_MATCH_BLOCK) {
 		region->blocked = true;
 		return NULL;
 	}
 
-	if (region->status == RMEM_OWNED && admin == RMEM_MATCH_NAME) {
-		pr_warn("%s: exporting it although %s: its memory is cleared, and it is up to you that nothing else uses the region\n",
-			region->name, region->reason);
+	if (available && admin == RMEM_MATCH_NAME) {
+		if (region->owner[0] && region->mode != RMEM_HEAP_CMA)
+			pr_warn("%s: exporting it although %s: %s, and it is up to you that nothing else uses the region\n",
+				region->name, region->owner, policy_clearing(region));
 		return "rmem_heap.export";
 	}
-	if (region->status != RMEM_AVAILABLE) {
+	if (!available || region->owned) {
 		if (node || admin == RMEM_MATCH_NAME)
-			pr_warn("%s: cannot export it: %s\n", region->name, region->reason);
+			pr_warn("%s: cannot export it: %s\n", region->name,
+				available ? region->owner : region->reason);
 		return NULL;
 	}
 
-	if (admin == RMEM_MATCH_NAME)
-		return "rmem_heap.export";
 	if (node)
 		return "its node";
-	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT)
-		return "rmem_heap.export";
 	if (region->mode == RMEM_HEAP_CMA)
-		return "default";
+		return admin == RMEM_MATCH_ALL ? "rmem_heap.export" : "default";
+	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT) {
+		if (!region->owner[0])
+			return "rmem_heap.export";
+		rmem_set_reason(region, "\"*\" leaves it out: %s", region->owner);
+	}
 	return NULL;
+}
+
+/* Completes the reason of a region without a heap. True for carve-outs that are only counted */
+bool __init rmem_heap_policy_explain(struct rmem_region *region)
+{
+	bool available = region->status == RMEM_AVAILABLE;
+	char text[sizeof(region->reason)];
+
+	strscpy(text, region->reason);
+	if (region->owned && region->rmem && region->status == RMEM_INVALID) {
+		rmem_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
+	} else if (!available) {
+		return false;
+	} else if (region->owned && region->blocked) {
+		rmem_set_reason(region, "%s", region->owner);
+	} else if (region->blocked) {
+		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
+	} else if (region->owned) {
+		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
+				region->owner, region->name);
+	} else if (region->mode == RMEM_HEAP_CARVEOUT) {
+		rmem_set_reason(region, "it has no owner in the device tree; firmware may own it");
+		return true;
+	} else if (text[0]) {
+		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it", text, region->name);
+	} else {
+		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
+	}
+	return false;
 }

@@ -192,6 +192,12 @@ static void sysfs_release(struct device *dev)
 	kfree(dev);
 }
 
+/* The class is there on a machine without regions, too. */
+int rmem_heap_add_class(void)
+{
+	return class_register(&sysfs_class);
+}
+
 /*
  * Shows a region in sysfs, by a device that also gets the region assigned when the region is
  * exported. Returns 0 also if the name is too long for sysfs or an earlier region has it: the
@@ -200,17 +206,10 @@ static void sysfs_release(struct device *dev)
 int rmem_heap_add_device(struct rmem_region *region)
 {
 	static struct kobject *folder;
-	static bool registered;
 	struct kernfs_node *kn;
 	struct device *dev;
 	int ret;
 
-	if (!registered) {
-		ret = class_register(&sysfs_class);
-		if (ret)
-			return ret;
-		registered = true;
-	}
 	if (!*region->name || strlen(region->name) > NAME_MAX)
 		return 0;
 	/* The driver core would dump a stack, and class_find_device_by_name() takes long. */

@@ -460,7 +460,6 @@ static struct rmem_heap *rmem_bench_void(struct kunit *test, u64 size)
 	v->region.rmem = &v->rmem;
 	v->region.mode = RMEM_HEAP_CARVEOUT;
 	v->heap.region = &v->region;
-	v->region.backing = RMEM_BACKING_UNMAPPED;
 	v->heap.ops = &rmem_heap_carveout_ops;
 	v->region.of_node = of_find_node_with_property(NULL, "no-map");
 	KUNIT_ASSERT_EQ(test, v->heap.ops->init(&v->heap), 0);

@@ -100,7 +100,7 @@ void rmem_test_make(struct rmem_test_made *made, const struct rmem_region *model
 		.rmem = { .base = base, .size = size },
 		.region = {
 			.name = "made", .of_node = model->of_node, .mode = model->mode,
-			.backing = model->backing, .rmem = &made->rmem,
+			.linear = model->linear, .rmem = &made->rmem,
 		},
 		.heap = { .region = &made->region, .ops = ops },
 	};

@@ -780,7 +780,7 @@ static void rmem_test_wc_init(struct kunit *test, struct rmem_test_made *made)
 	struct rmem_heap *model = rmem_test_heap(test, "plain@16000000");
 
 	rmem_test_make(made, model->region, model->ops, rmem->base, rmem->size);
-	made->region.backing = RMEM_BACKING_UNMAPPED;
+	made->region.linear = false;
 	made->heap.active = 1;
 	memset(rmem_test_mem(rmem->base), 0xa5, rmem->size);
 	KUNIT_ASSERT_EQ(test, made->heap.ops->init(&made->heap), 0);

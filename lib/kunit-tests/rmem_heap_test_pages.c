@@ -232,7 +232,7 @@ static void rmem_test_no_mapping(struct kunit *test)
 	int ret = 0;
 
 	p->rmem.base = SZ_1T;
-	p->region.backing = RMEM_BACKING_UNMAPPED;
+	p->region.linear = false;
 	/* ioremap() says so, too. */
 	kunit_warning_suppress(test)
 		ret = p->heap.ops->init(&p->heap);
@@ -376,18 +376,17 @@ kunit_test_suite(rmem_heap_pages_suite);
 /* Whichever allocation of a carveout's pool fails: there is no pool, and nothing is lost */
 static void rmem_test_failing_pool(struct kunit *test)
 {
-	static const enum rmem_backing backings[] = { RMEM_BACKING_LINEAR, RMEM_BACKING_UNMAPPED };
 	struct rmem_heap *idle = rmem_test_heap(test, "device-only@17000000");
 	unsigned int i, round, nth, failed = 0;
 	bool injected;
 	int ret = 0;
 
-	for (i = 0; i < ARRAY_SIZE(backings); i++) {
+	for (i = 0; i < 2; i++) {
 		struct rmem_test_made *p = rmem_test_private(test, 0);
 
-		p->region.backing = backings[i];
+		p->region.linear = !i;
 		/* Memory that the kernel has not mapped */
-		if (backings[i] == RMEM_BACKING_UNMAPPED)
+		if (i)
 			p->rmem = *idle->region->rmem;
 		for (round = 0; round < 5; round++) {
 			for (nth = 1, injected = true; injected && nth < 100; nth++) {

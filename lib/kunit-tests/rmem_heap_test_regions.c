@@ -43,20 +43,21 @@ static const char *regions_kind(const struct rmem_region *region)
 		[RMEM_HEAP_CARVEOUT] = "carveout",
 	};
 	static const char * const statuses[] = {
-		[RMEM_OWNED] = "owned",
 		[RMEM_DISABLED] = "disabled",
 		[RMEM_INVALID] = "refused",
 	};
 
-	if (region->status == RMEM_AVAILABLE || region->heap)
+	if (region->heap)
 		return modes[region->mode];
-	return statuses[region->status];
+	if (region->owned && region->rmem && region->status != RMEM_DISABLED)
+		return "owned";
+	return region->status == RMEM_AVAILABLE ? modes[region->mode] : statuses[region->status];
 }
 
 /* A list that lost a node would pass all the other tests. */
 static void regions_complete(struct kunit *test)
 {
-	struct device_node *parent = of_find_node_by_path("/reserved-memory");
+	struct device_node *parent = of_get_child_by_name(of_root, "reserved-memory");
 	const struct rmem_region *region;
 	int left = of_get_child_count(parent);
 
@@ -228,6 +229,7 @@ static void regions_untouched(struct kunit *test)
 	 */
 	if (region->rmem && region->mode != RMEM_HEAP_CMA && !regions_has_device(region) &&
 	    !strstr(region->reason, "devices get another pool") &&
+	    !strstr(region->reason, "could not set up a pool") &&
 	    !strstr(region->reason, "its heap failed"))
 		KUNIT_EXPECT_NULL(test, region->rmem->priv);
 }
@@ -285,9 +287,15 @@ enum class_entry {
  * @entry: what the core made of it
  * @n_refs: how many entries the memory-region of the device in the tree has
  * @refs: these entries
+ * @property: with which the device refers, memory-region if NULL
+ * @device: status of the device, NULL for none
+ * @vmids: qcom,vmids of the device
+ * @device_reg: address that the reg of the device has, 0 for none
  * @want: expected status
  * @mode: expected, unless disabled or refused
  * @reason: expected part of the reason, NULL for no reason at all
+ * @owned: expected
+ * @owner: expected part of the text about the owner, NULL for no owner at all
  */
 struct class_case {
 	const char *name;
@@ -306,9 +314,15 @@ struct class_case {
 	enum class_entry entry;
 	unsigned int n_refs;
 	u32 refs[3];
+	const char *property;
+	const char *device;
+	u32 vmids[2];
+	u64 device_reg;
 	enum rmem_status want;
 	enum rmem_heap_mode mode;
 	const char *reason;
+	bool owned;
+	const char *owner;
 };
 
 #define CLASS_SHARED		.compatible = { "shared-dma-pool" }
@@ -319,16 +333,19 @@ struct class_case {
 
 #define CLASS_FREE(_mode)	.want = RMEM_AVAILABLE, .mode = RMEM_HEAP_##_mode
 #define CLASS_OWNED(_mode, _reason)					\
-	.want = RMEM_OWNED, .mode = RMEM_HEAP_##_mode, .reason = _reason
+	.want = RMEM_AVAILABLE, .mode = RMEM_HEAP_##_mode, .owned = true, .owner = _reason
+#define CLASS_UNUSED(_mode)	CLASS_SIGN(_mode, "no node refers to it")
+#define CLASS_SIGN(_mode, _reason)					\
+	.want = RMEM_AVAILABLE, .mode = RMEM_HEAP_##_mode, .owner = _reason
 #define CLASS_REFUSED(_reason)	.want = RMEM_INVALID, .reason = _reason
 #define CLASS_DISABLED		.want = RMEM_DISABLED, .reason = "status"
 
 static const struct class_case class_cases[] = {
 	/* The four modes */
 	{ "cma", CLASS_CMA, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
-	{ "coherent", CLASS_COHERENT, .entry = CLASS_ENTRY, CLASS_FREE(COHERENT) },
-	{ "coherent without no-map", CLASS_SHARED, .entry = CLASS_ENTRY, CLASS_FREE(COHERENT) },
-	{ "restricted", CLASS_RESTRICTED, .entry = CLASS_ENTRY, CLASS_FREE(RESTRICTED) },
+	{ "coherent", CLASS_COHERENT, .entry = CLASS_ENTRY, CLASS_UNUSED(COHERENT) },
+	{ "coherent without no-map", CLASS_SHARED, .entry = CLASS_ENTRY, CLASS_UNUSED(COHERENT) },
+	{ "restricted", CLASS_RESTRICTED, .entry = CLASS_ENTRY, CLASS_UNUSED(RESTRICTED) },
 	{ "carveout", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout with no-map", .flags = { "no-map" }, .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_FREE(CARVEOUT) },
@@ -342,12 +359,12 @@ static const struct class_case class_cases[] = {
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 
 	/* Pools that the core did not make never become carveouts. */
-	{ "cma without entry", CLASS_CMA, CLASS_REFUSED("the kernel refused the node") },
+	{ "cma without entry", CLASS_CMA, CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB") },
 	{ "coherent without entry", CLASS_COHERENT,
-	  CLASS_REFUSED("the kernel refused the node") },
+	  CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB") },
 	{ "restricted without entry", CLASS_RESTRICTED,
-	  CLASS_REFUSED("the kernel refused the node") },
-	{ "carveout without entry", CLASS_REFUSED("the kernel refused the node") },
+	  CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB") },
+	{ "carveout without entry", CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB") },
 	{ "cma without ops", CLASS_CMA, .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_REFUSED("no allocator took the node") },
 	{ "coherent without ops", CLASS_COHERENT, .entry = CLASS_ENTRY_WITHOUT_OPS,
@@ -358,34 +375,45 @@ static const struct class_case class_cases[] = {
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node") },
 	{ "reusable with another compatible", .compatible = { "vendor,secure" },
 	  .flags = { "reusable" }, .entry = CLASS_ENTRY_WITHOUT_OPS,
-	  CLASS_REFUSED("no allocator took the node") },
+	  CLASS_REFUSED("no allocator took the node"), .owned = true,
+	  .owner = "the driver of vendor,secure" },
 	{ "reusable pool with no-map", CLASS_SHARED, .flags = { "reusable", "no-map" },
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node") },
 	{ "pool that also is another's, without ops",
 	  .compatible = { "vendor,secure", "shared-dma-pool" },
-	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("no allocator took the node"),
+	  .owned = true, .owner = "the driver of vendor,secure" },
 
 	/* Why there is no entry */
 	{ "restricted with no-map", CLASS_RESTRICTED, .flags = { "no-map" },
-	  CLASS_REFUSED("neither no-map nor reusable") },
+	  CLASS_REFUSED("cannot be no-map") },
 	{ "restricted with reusable", CLASS_RESTRICTED, .flags = { "reusable" },
-	  CLASS_REFUSED("neither no-map nor reusable") },
+	  CLASS_REFUSED("cannot be reusable") },
 	{ "cma with an odd base", CLASS_CMA, .base = CLASS_BASE + SZ_64K,
 	  CLASS_REFUSED("of a CMA area must be multiples of") },
 	{ "cma with an odd size", CLASS_CMA, .size = CLASS_SIZE + SZ_64K,
 	  CLASS_REFUSED("of a CMA area must be multiples of") },
-	{ "coherent with an odd size", CLASS_COHERENT, .size = CLASS_SIZE + SZ_64K,
-	  CLASS_REFUSED("the kernel refused the node") },
 	{ "neither reg nor size", .reg = CLASS_REG_NONE, CLASS_REFUSED("neither reg nor size") },
-	{ "reg cut short", .reg = CLASS_REG_SHORT, CLASS_REFUSED("cut short") },
-	{ "reg with size 0", .zero_size = true, CLASS_REFUSED("its size is 0") },
+	{ "reg cut short", .reg = CLASS_REG_SHORT,
+	  CLASS_REFUSED("its reg must be 4 cells, it has 2") },
+	{ "reg with size 0", .zero_size = true, CLASS_REFUSED("the size in its reg is 0") },
 	{ "no memory for a dynamic region", .reg = CLASS_DYNAMIC,
-	  CLASS_REFUSED("there was no memory for it") },
+	  CLASS_REFUSED("no 4096 KiB of RAM were free in one piece") },
+	{ "dynamic region of size 0", .reg = CLASS_DYNAMIC, .zero_size = true,
+	  CLASS_REFUSED("its size is 0") },
+	{ "dynamic restricted pool with no-map", CLASS_RESTRICTED, .reg = CLASS_DYNAMIC,
+	  .flags = { "no-map" }, CLASS_REFUSED("cannot be no-map") },
+	{ "dynamic cma with an odd size", CLASS_CMA, .reg = CLASS_DYNAMIC,
+	  .size = CLASS_SIZE + SZ_64K, CLASS_REFUSED("of a CMA area must be multiples of") },
+	{ "dynamic region at an odd base", .reg = CLASS_DYNAMIC, .base = CLASS_BASE + SZ_2K,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("give it an alignment of") },
 
 	{ "no #address-cells", .cells = -1, CLASS_REFUSED("of the root") },
-	{ "other #address-cells", .cells = 1, CLASS_REFUSED("of the root") },
-	{ "countless #address-cells", .cells = 0x6a008002, CLASS_REFUSED("of the root") },
-	{ "no ranges", .no_ranges = true, CLASS_REFUSED("of the root") },
+	{ "other #address-cells", .cells = 1,
+	  CLASS_REFUSED("are 1 and 2, those of the root 2 and 2") },
+	{ "countless #address-cells", .cells = 0x6a008002,
+	  CLASS_REFUSED("those of the root 2 and 2") },
+	{ "no ranges", .no_ranges = true, CLASS_REFUSED("/reserved-memory must have ranges") },
 
 	/* Entries that are of no use */
 	{ "base is not a page's", .base = CLASS_BASE + SZ_2K, .entry = CLASS_ENTRY_WITHOUT_OPS,
@@ -462,9 +490,74 @@ static const struct class_case class_cases[] = {
 	{ "restricted of a device", CLASS_RESTRICTED, CLASS_REFERRED, .entry = CLASS_ENTRY,
 	  CLASS_FREE(RESTRICTED) },
 
-	/* Being unusable is worse than being another's. */
+	/* The owner of a region does not depend on what an allocator could do with it. */
 	{ "unusable and another's", .compatible = { "vendor,secure" }, .size = SZ_2K,
-	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("multiples of the page size") },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("multiples of the page size"),
+	  .owned = true, .owner = "the driver of vendor,secure" },
+	{ "unusable and a device's", CLASS_REFERRED, .size = SZ_2K,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("multiples of the page size"),
+	  .owned = true, .owner = "/soc/device refers to it by memory-region" },
+
+	/* Other properties than memory-region, and a device that is disabled */
+	{ "carveout by another property", CLASS_REFERRED, .property = "vendor,msg-ram",
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by vendor,msg-ram") },
+	{ "carveout by a list of regions", .n_refs = 2, .refs = { CLASS_OTHER, CLASS_PHANDLE },
+	  .property = "memory-regions", .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by memory-regions") },
+	{ "carveout by a property of one word", CLASS_REFERRED, .property = "shmem",
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by shmem") },
+	{ "carveout and a number in a property of a longer word", CLASS_REFERRED,
+	  .property = "vendor,smem", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout and a number in a property with such a first word", CLASS_REFERRED,
+	  .property = "ram-width", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout and a number in another property", CLASS_REFERRED, .property = "bus-width",
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout of a disabled device", CLASS_REFERRED, .device = "disabled",
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device (disabled) refers to it by memory-region") },
+
+	/* Addresses of a device */
+	{ "carveout that a device's reg begins in", .device_reg = CLASS_BASE + CLASS_SIZE - SZ_64K,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "the reg of /soc/device lies in it") },
+	{ "carveout that a device's reg ends in", .device_reg = CLASS_BASE - SZ_64K,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "the reg of /soc/device lies in it") },
+	{ "carveout in front of a device's reg", .device_reg = CLASS_BASE + CLASS_SIZE,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout behind a device's reg", .device_reg = CLASS_BASE - SZ_128K,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout and the reg of a disabled device", .device_reg = CLASS_BASE,
+	  .device = "disabled", .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "the reg of /soc/device (disabled) lies in it") },
+	{ "coherent that a device's reg lies in", CLASS_COHERENT, CLASS_REFERRED,
+	  .device_reg = CLASS_BASE, .entry = CLASS_ENTRY,
+	  CLASS_SIGN(COHERENT, "the reg of /soc/device lies in it") },
+	{ "cma that a device's reg lies in", CLASS_CMA, .device_reg = CLASS_BASE,
+	  .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
+
+	/* Why "*" leaves a pool out */
+	{ "coherent as second region of a device", CLASS_COHERENT, .n_refs = 2,
+	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .entry = CLASS_ENTRY,
+	  CLASS_SIGN(COHERENT, "/soc/device refers to it at index 1 of memory-region") },
+	{ "restricted as second region of a device", CLASS_RESTRICTED, .n_refs = 2,
+	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .entry = CLASS_ENTRY,
+	  CLASS_SIGN(RESTRICTED, "/soc/device refers to it at index 1 of memory-region") },
+	{ "coherent of a node without compatible", CLASS_COHERENT, CLASS_REFERRED,
+	  .device = "okay, nameless", .entry = CLASS_ENTRY,
+	  CLASS_SIGN(COHERENT, "/soc/device, which has no compatible, refers to it") },
+	{ "cma as second region of a device", CLASS_CMA, .n_refs = 2,
+	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
+
+	/* Areas that a device gives to other virtual machines */
+	{ "cma of a device with vmids", CLASS_CMA, CLASS_REFERRED, .vmids = { 22, 37 },
+	  .entry = CLASS_ENTRY, CLASS_SIGN(CMA, "/soc/device gives its memory to other") },
+	{ "cma of a device with HLOS among its vmids", CLASS_CMA, CLASS_REFERRED,
+	  .vmids = { 22, 3 }, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
+	{ "cma of a disabled device with vmids", CLASS_CMA, CLASS_REFERRED,
+	  .vmids = { 22 }, .device = "disabled", .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
 
 	/* Status */
 	{ "status disabled", .status = "disabled", CLASS_DISABLED },
@@ -484,7 +577,7 @@ static const struct class_case class_cases[] = {
 	  .entry = CLASS_ENTRY, CLASS_REFUSED("global pool") },
 #else
 	{ "no global pool", CLASS_SHARED, .flags = { "no-map", "linux,dma-default" },
-	  .entry = CLASS_ENTRY, CLASS_FREE(COHERENT) },
+	  .entry = CLASS_ENTRY, CLASS_UNUSED(COHERENT) },
 #endif
 };
 
@@ -573,12 +666,30 @@ static struct device_node *class_unflatten(struct kunit *test, const struct clas
 	class_add_region(test, fdt, node, c, rmem);
 
 	node = class_add_node(test, fdt, 0, "soc");
+	class_add_cells(test, fdt, node);
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
 	node = class_add_node(test, fdt, node, "device");
 	/* libfdt puts a new property before those that there are. */
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "after", CLASS_PHANDLE));
 	for (i = 0; i < c->n_refs; i++)
-		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "memory-region",
+		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node,
+							    c->property ?: "memory-region",
 							    c->refs[i]));
+	if (!c->device || !strstr(c->device, "nameless"))
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "compatible", "vendor,x"));
+	if (c->device && !strstr(c->device, "nameless"))
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", c->device));
+	for (i = 0; i < ARRAY_SIZE(c->vmids) && c->vmids[i]; i++)
+		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "qcom,vmids",
+							    c->vmids[i]));
+	if (c->device_reg) {
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u64(fdt, node, "reg", c->device_reg));
+		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u64(fdt, node, "reg", SZ_128K));
+	}
+	/* Properties of these nodes hold offsets, not phandles. */
+	node = class_add_node(test, fdt, 0, "__local_fixups__");
+	node = class_add_node(test, fdt, node, "soc");
+	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "memory-region", CLASS_PHANDLE));
 
 	mem = of_fdt_unflatten_tree(fdt, NULL, &root);
 	KUNIT_ASSERT_NOT_NULL(test, mem);
@@ -640,12 +751,19 @@ static void class_region(struct kunit *test)
 	region.of_node = class_child(test, class_child(test, root, "reserved-memory"), "region");
 	class_device_init_calls = 0;
 	rmem_heap_classify(&region);
+	rmem_heap_find_owner(&region);
 	list_add(&region.list, &regions);
-	rmem_heap_find_referrers(&regions, root);
+	rmem_heap_find_users(&regions, root);
 
 	KUNIT_EXPECT_EQ_MSG(test, region.status, c->want, "reason is: %s", region.reason);
-	if (c->want == RMEM_AVAILABLE || c->want == RMEM_OWNED)
+	if (c->want == RMEM_AVAILABLE)
 		KUNIT_EXPECT_EQ(test, region.mode, c->mode);
+	KUNIT_EXPECT_EQ_MSG(test, region.owned, c->owned, "owner is: %s", region.owner);
+	if (c->owner)
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(region.owner, c->owner), "owner is: %s",
+					  region.owner);
+	else if (c->want == RMEM_AVAILABLE)
+		KUNIT_EXPECT_STREQ(test, region.owner, "");
 	if (c->reason)
 		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(region.reason, c->reason),
 					  "reason is: %s", region.reason);

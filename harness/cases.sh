@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# usage: cases.sh    boots the trees of harness/cases, which people really wrote, and variations
+# of them. Prints TAP.
+. "$(dirname "$0")/lib.sh"
+
+variant=
+dir=$build/cases
+. "$root/harness/boots-lib.sh"
+
+# A tree of harness/cases, with the lines of a sed script changed
+run_case() { # NAME TREE SED PARAMETERS
+	sed -e "$3" "$root/harness/cases/$2.dts" >"$dir/$1.dts"
+	boot "$1" 1G "$dir/$1.dts" "$dir/list.cpio" "$4"
+}
+
+run_case "capture kernel" capture-kernel "" ""
+heaps "capture kernel" system low@10000000
+for name in frames@28000000 pool@2c000000 guest@2e000000; do
+	says "capture kernel" "^rmem_heap: $name: refused, .* not exported: it lies outside of linux,usable-memory-range"
+done
+# Memory that is no RAM, behind what this kernel was given
+CHECK_TREE=0 run_case "capture kernel, a bank" capture-kernel \
+	's/frames@28000000 {.*/bank@80000000 { no-map; reg = <0 0x80000000 0 0x1000000>; export; };/' ""
+says "capture kernel, a bank" "^rmem_heap: bank@80000000: refused, .* it lies outside of linux,usable-memory-range"
+
+run_case "memreserve, dynamic" memreserve-under-dynamic-region "" ""
+heaps "memreserve, dynamic" system default_cma_region linux,cma scratch vram
+says_nothing "memreserve, dynamic" '^rmem_heap: .* base 0x3[bc][0-9a-f]{6}, 32768'
+for part in "0x3c000000 0x1000000" "0x3d800000 0x1000000" "0x3cff0000 0x20000"; do
+	run_case "memreserve ${part// /-}" memreserve-under-dynamic-region \
+		"s/0x3c000000 0x1000000/$part/; s/scratch {.*/bank@3d000000 { reg = <0 0x3d000000 0 0x1000000>; export; };/" ""
+	[ "$part" = "0x3c000000 0x1000000" ] ||
+		says "memreserve ${part// /-}" "^rmem_heap: bank@3d000000: refused, .*: the reservation block of the tree has ${part% *}, "
+done
+run_case "memreserve, the same" memreserve-same-as-region "" \
+	"rmem_heap.export=secure@20000000"
+heaps "memreserve, the same" system buffers@24000000 secure@20000000
+run_case "memreserve, more" memreserve-same-as-region \
+	's/0x20000000 0x400000/0x1f000000 0x2000000/' "rmem_heap.export=secure@20000000"
+heaps "memreserve, more" system buffers@24000000 secure@20000000
+
+for tree in nomap-pool mapped; do
+	run_case "$tree half in RAM" $tree-half-in-ram "" ""
+	says "$tree half in RAM" '^rmem_heap: .*-half@2f000000: refused, .*: only 16384 of 32768 KiB are RAM'
+	heaps "$tree half in RAM" system
+	run_case "$tree, a page too long" $tree-half-in-ram \
+		's/-half@2f000000 {/&/; s/0 0x2000000>/0 0x1001000>/' ""
+	says "$tree, a page too long" '^rmem_heap: .*: refused, .*: only 16384 of 16388 KiB are RAM'
+	run_case "$tree, to the last page" $tree-half-in-ram 's/0x30000000>/0x31000000>/' ""
+	says "$tree, to the last page" '^rmem_heap: .*-half@2f000000: (carveout|coherent), .* exported \(its node\)'
+done
+run_case "no-map carveout half in RAM" mapped-half-in-ram 's/carve-half@2f000000 {/& no-map;/' ""
+says "no-map carveout half in RAM" ': refused, .*: only 16384 of 32768 KiB are RAM'
+
+run_case "restricted pool of 512 MiB" restricted-pool-too-large "" ""
+heaps "restricted pool of 512 MiB" system guest@10000000 small@38000000
+
+run_case "128 heaps" too-many-heaps "" ""
+says "128 heaps" '^rmem_heap: dyn64: refused, not exported: the kernel takes 64 regions without reg, and there are 64 before it'
+says "128 heaps" '^rmem_heap: carve48@[0-9a-f]*: refused, .*: there are 112 heaps of regions'
+says "128 heaps" '^heap: system'
+run_case "128 heaps and areas" too-many-heaps \
+	's/carve69@24500000 {/area@24800000 { compatible = "shared-dma-pool"; reusable; linux,cma-default; reg = <0 0x24800000 0 0x400000>; };\n&/' ""
+says "128 heaps and areas" '^heap: default_cma_region'
+
+run_case "more areas than CONFIG_CMA_AREAS" too-many-cma-areas "" ""
+says "more areas than CONFIG_CMA_AREAS" '^rmem_heap: cam9@19000000: refused, not exported: the kernel has room for 8 CMA areas \(CONFIG_CMA_AREAS\)'
+
+run_case "unit address of reserved-memory" reserved-memory-with-unit-address "" ""
+heaps "unit address of reserved-memory" system unit@23000000 bank@24000000 vram@26000000
+says "unit address of reserved-memory" '^rmem_heap: bad@28000000: refused, .*: it overlaps bad2@28800000'
+run_case "reserved-memory below a bus" reserved-memory-below-a-bus "" ""
+says "reserved-memory below a bus" '^rmem_heap: /fabric@0/reserved-memory: the kernel does not look for regions here'
+heaps "reserved-memory below a bus" system
+
+run_case "size of one cell" dynamic-size-one-cell "" ""
+says "size of one cell" '^rmem_heap: linux,cma: refused, not exported: its size must be 2 cells, it has 1'
+run_case "size 0" dynamic-size-one-cell 's/size = <0x4000000>/size = <0 0>/' ""
+says "size 0" '^rmem_heap: linux,cma: refused, not exported: its size is 0'
+run_case "alignment of one cell" dynamic-size-one-cell \
+	's/size = <0x4000000>/size = <0 0x4000000>; alignment = <0x400000>/' ""
+says "alignment of one cell" '^rmem_heap: linux,cma: refused, not exported: its alignment must be 2 cells, it has 1'
+run_case "alloc-ranges that are full" dynamic-size-one-cell \
+	's/size = <0x4000000>/size = <0 0x4000000>/; s/<0 0 0 0x30000000>/<0 0 0 0x2000000>/' ""
+says "alloc-ranges that are full" '^rmem_heap: linux,cma: refused, not exported: no 65536 KiB of RAM were free in its alloc-ranges, 0x0 to 0x1ffffff'
+run_case "size of half a page block" dynamic-size-one-cell 's/size = <0x4000000>/size = <0 0x200000>/' ""
+says "size of half a page block" '^rmem_heap: linux,cma: refused, not exported: base and size of a CMA area must be multiples of 4096 KiB'
+
+run_case "cma= beside the default area" default-area-beside-cma "" "cma=64M"
+says "cma= beside the default area" '^rmem_heap: linux,cma: refused, not exported: cma= on the command line replaces it; the heap is default_cma_region'
+heaps "cma= beside the default area" system default_cma_region reserved
+run_case "cma=0 beside the default area" default-area-beside-cma "" "cma=0"
+says "cma=0 beside the default area" '^rmem_heap: linux,cma: refused, not exported: cma=0 on the command line replaces it: there is no default area'
+heaps "cma=0 beside the default area" system
+run_case "cma= beside another area" default-area-beside-cma '/linux,cma-default;/d' "cma=64M"
+heaps "cma= beside another area" system default_cma_region reserved linux,cma
+run_case "cma= beside a default area with reg" default-area-beside-cma \
+	's/size = <0 0x4000000>/reg = <0 0x10000000 0 0x4000000>/' "cma=64M"
+says "cma= beside a default area with reg" '^rmem_heap: linux,cma: refused, not exported: cma= on the command line'
+
+run_case "reg of other cells" reg-of-five-cells "" ""
+for part in "two@20000000 2" "three@21000000 3" "five@22000000 5" "six@23000000 6"; do
+	says "reg of other cells" "^rmem_heap: ${part% *}: refused, not exported: its reg must be 4 cells, it has ${part#* }"
+	says "reg of other cells" "reg of node '${part% *}' must have a multiple of 4 cells"
+done
+heaps "reg of other cells" system good@28000000
+
+run_case "regions without alignment" dynamic-without-alignment "" ""
+for name in carve-dyn coh-dyn restr-dyn nomap-dyn; do
+	says "regions without alignment" "^rmem_heap: $name: refused, base 0x[0-9a-f]+, 16384 KiB, not exported: the kernel has put it at 0x[0-9a-f]+: give it an alignment of 4096 or more"
+done
+says "regions without alignment" '^rmem_heap: tiny: refused, base 0x[0-9a-f]+, 832 bytes, not exported: its base and size must be multiples of the page size, 4096'
+says "regions without alignment" '^rmem_heap: video@10000000: carveout, base 0x20000000 \(not its unit address\), 16384 KiB, exported'
+run_case "unit address without reg" unit-address-without-reg "" ""
+says "unit address without reg" '^rmem_heap: rtos@20000000: coherent, base 0x[0-9a-f]+ \(not its unit address\), 10240 KiB, exported'
+says "unit address without reg" '^rmem_heap: linux,cma: refused, not exported: no 524288 KiB of RAM were free in its alloc-ranges, 0x0 to 0x1fffffff'
+
+run_case "firmware in the second pool" firmware-pool-at-index-1 "" "rmem_heap.export=*"
+says "firmware in the second pool" '^rmem_heap: core0-memory@1c900000: coherent, .* not exported: "\*" leaves it out: /rproc0 refers to it at index 1 of memory-region; rmem_heap.export=core0-memory@1c900000 exports it'
+heaps "firmware in the second pool" system default_cma_region linux,cma core0-dma@1c800000 video@20000000
+run_case "firmware in the second pool, by name" firmware-pool-at-index-1 "" \
+	"rmem_heap.export=*:core0-memory@1c900000:secure-ram@1e000000"
+says "firmware in the second pool, by name" '^rmem_heap: core0-memory@1c900000: exporting it although /rproc0 refers to it at index 1 of memory-region: each buffer is cleared'
+heaps "firmware in the second pool, by name" system default_cma_region linux,cma core0-dma@1c800000 \
+	core0-memory@1c900000 video@20000000 secure-ram@1e000000
+left_out() { # WHAT WHY SED
+	run_case "a pool $1" firmware-pool-at-index-1 "$3" "rmem_heap.export=*"
+	says "a pool $1" "^rmem_heap: video@20000000: coherent, .* not exported: \"\*\" leaves it out: $2; rmem_heap.export=video@20000000 exports it"
+}
+left_out "without a device" "no node refers to it" 's/^.codec {.*/codec { };/'
+left_out "of a node without compatible" "/codec, which has no compatible, refers to it" \
+	's/^.codec { compatible = [^;]*;/codec {/'
+left_out "with a framebuffer in it" "the reg of /screen@20000000 lies in it" \
+	's/^.codec/screen@20000000 { compatible = "x"; reg = <0 0x20000000 0 0x1000>; }; codec/'
+left_out "at index 1 of another property" "/codec refers to it at index 1 of dsp-mem" \
+	's/^.codec {\(.*\)memory-region = </codec {\1 dsp-mem = <\&core0_dma>, </'
+
+run_case "owners of other kinds" owners-of-other-kinds "" ""
+says "owners of other kinds" '^rmem_heap: modem@20000000: owned, .* not exported: /remoteproc \(disabled\) refers to it by memory-region; rmem_heap.export=modem@20000000 exports it all the same'
+says "owners of other kinds" '^rmem_heap: decoder-boot@24000000: owned, .*: /vpu refers to it by boot-region'
+says "owners of other kinds" '^rmem_heap: decoder-rpc@24400000: owned, .*: /vpu refers to it by rpc-region'
+says "owners of other kinds" '^rmem_heap: sym@28000000: owned, .*: /carrier/sub refers to it by memory-regions'
+heaps "owners of other kinds" system
+run_case "owners, by name" owners-of-other-kinds "" \
+	"rmem_heap.export=modem@20000000:decoder-boot@24000000"
+heaps "owners, by name" system modem@20000000 decoder-boot@24000000
+says "owners, by name" '^rmem_heap: modem@20000000: exporting it although .*: its memory is cleared, and'
+says "owners, by name" '^rmem_heap: decoder-boot@24000000: exporting it although .*: its memory is not cleared, and'
+run_case "owner of half a page" owners-of-other-kinds 's/reg = <0 0x24400000 0 0x100000>/reg = <0 0x24400000 0 0x80>/' \
+	"rmem_heap.export=decoder-rpc@24400000"
+says "owner of half a page" '^rmem_heap: decoder-rpc@24400000: owned, base 0x24400000, 128 bytes, not exported: /vpu refers to it by rpc-region; it cannot be exported: its base and size must be multiples'
+# Both name the area: the driver that is enabled gives it away
+run_case "an area of another machine" owners-of-other-kinds \
+	's/modem@20000000 {/& compatible = "shared-dma-pool"; reusable;/; s/compatible = "vendor,modem"; status = "disabled";/compatible = "x"; qcom,vmids = <22 37>;/' ""
+says "an area of another machine" '^rmem_heap: modem@20000000: /remoteproc gives its memory to other virtual machines'
+heaps "an area of another machine" system modem@20000000
+run_case "an area of another machine, held back" owners-of-other-kinds \
+	's/modem@20000000 {/& compatible = "shared-dma-pool"; reusable;/; s/compatible = "vendor,modem"; status = "disabled";/compatible = "x"; qcom,vmids = <22 37>;/' \
+	"rmem_heap.export=!modem@20000000"
+heaps "an area of another machine, held back" system
+says_nothing "an area of another machine, held back" 'the kernel may fault'
+
+echo "1..$n"
+exit $((bad != 0))
