@@ -211,7 +211,7 @@ def whole_trees():
         {r["status"] for r in found["regions"]} != {"refused"}
     many = "".join("r%d { reg = <0 0x%x 0 0x1000>; };" % (i, 0x40000000 + i * 0x1000)
                    for i in range(5000))
-    devices = "".join("d%d { reg = <1 0x%x 0 0x1000>; };" % (i, i * 0x1000) for i in range(5000))
+    devices = "".join("d%d { compatible = \"d\"; reg = <1 0x%x 0 0x1000>; };" % (i, i * 0x1000) for i in range(5000))
     for body, wanted in (many, True), (at_50, False):
         found, _ = check(dtb(TREE % ("", body, devices)))
         yield "rule too-large: %s" % wanted, \

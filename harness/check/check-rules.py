@@ -104,12 +104,14 @@ RULES = [
     ("consumers-disabled", "note", "", at("a", BASE, M),
      'bus { status = "disabled"; %s };' % user("a"), at("a", BASE, M),
      user("a", 'status = "disabled";') + user("a", name="dev2")),
-    ("device-reg", "note", "", at("a", BASE, M), "fb@50000000 { reg = <0 0x50000000 0 0x1000>; };",
-     at("a", BASE, M), "fb@50000000 { reg = <0 0x50000000 0 0x1000>; memory-region = <&a>; };"),
+    ("device-reg", "note", "", at("a", BASE, M),
+     'fb@50000000 { compatible = "me,fb"; reg = <0 0x50000000 0 0x1000>; };',
+     at("a", BASE, M), "fb@50000000 { reg = <0 0x50000000 0 0x1000>; };"),
     ("device-reg", "warning", "", at("a", BASE, M, POOL),
      "bus { #address-cells = <1>; #size-cells = <1>; ranges = <0 0 0x50000000 0x10000>;"
-     "fb@1000 { reg = <0x1000 0x1000>; }; };", at("a", BASE, M, POOL),
-     "bus { #address-cells = <1>; #size-cells = <1>; fb@1000 { reg = <0x50000000 0x1000>; }; };"),
+     'fb@1000 { compatible = "me,fb"; reg = <0x1000 0x1000>; }; };', at("a", BASE, M, POOL),
+     "bus { #address-cells = <1>; #size-cells = <1>;"
+     'fb@1000 { compatible = "me,fb"; reg = <0x50000000 0x1000>; }; };'),
     ("unreachable", "warning", "", at("a", BASE, M, POOL),
      "bus { #address-cells = <2>; #size-cells = <2>; ranges; dma-ranges = <0 0 0 0 0 0x40000000>;"
      "%s };" % user("a"), at("a", BASE, M, POOL),

@@ -138,20 +138,22 @@ static struct ref *add_ref(struct tree *t, struct refs *refs, int node, const ch
 	return ref;
 }
 
-/* Names of properties that the kernel takes for references to regions */
+/* Names of properties that the kernel takes for references to regions, by their last word */
 static bool names_regions(const char *name)
 {
-	static const char * const ends[] = {
-		"region", "regions", "memory", "mem", "ram", "shm", "carveout", "buffer",
-		"buffers", "buf", "pool", "heap",
+	static const char * const words[] = {
+		"region", "regions", "memory", "mem", "shmem", "shm", "ram", "sram", "vram",
+		"carveout", "buffer", "buffers", "buf", "heap",
 	};
-	size_t len = strlen(name), end, i;
+	const char *word = name;
+	size_t i;
 
-	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
-		end = strlen(ends[i]);
-		if (len >= end && !strcmp(name + len - end, ends[i]))
+	for (; *name; name++)
+		if (strchr("-,_", *name))
+			word = name + 1;
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(word, words[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -305,7 +307,9 @@ static void find_regs(struct tree *t)
 		if (n->inside || n->meta || !up->na || up->na > 2 || !up->ns || up->ns > 2)
 			continue;
 		reg = find_prop(t, i, "reg");
-		if (!reg || prop_is(find_prop(t, i, "device_type"), "memory"))
+		/* What has no compatible is no device that a driver is bound to. */
+		if (!reg || !has(t, i, "compatible") ||
+		    prop_is(find_prop(t, i, "device_type"), "memory"))
 			continue;
 		step = 4 * (up->na + up->ns);
 		for (at = 0, k = 0; at + step <= reg->len && spend(t, 1); at += step, k++) {
