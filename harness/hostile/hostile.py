@@ -218,10 +218,10 @@ def main():
     os.makedirs(DIR + "/failed", exist_ok=True)
     start = last = time.time()
     n = failed = skipped = nregions = nheaps = 0
-    excused = open_ = 0
+    excused = depends = 0
 
     def one(name, base, dtb, cmdline):
-        nonlocal n, failed, nregions, nheaps, excused, open_
+        nonlocal n, failed, nregions, nheaps, excused, depends
         n += 1
         log = DIR + "/now.log"
         bad, tree, remarks = try_tree(dtb, cmdline, log)
@@ -230,7 +230,7 @@ def main():
         heaps = console.count(b"\nH heap ") - 1 if b"\nH heap " in console else 0
         nregions += len(tree.regions)
         nheaps += heaps
-        open_ += sum(r.depends for r in tree.regions)
+        depends += sum(r.depends for r in tree.regions)
         excused += bool(remarks)
         text = "%s: %d region%s, %d heap%s" % (
             name, len(tree.regions), "s"[len(tree.regions) == 1:], heaps, "s"[heaps == 1:])
@@ -283,10 +283,10 @@ def main():
     failed += not few
     print("%s %d - few trees make others report: %d" % ("ok" if few else "not ok", n, excused))
     n += 1
-    few = open_ <= max(3, nregions // 10)
+    few = depends <= max(3, nregions // 10)
     failed += not few
     print("%s %d - few predictions depend on more than the tree: %d of %d" %
-          ("ok" if few else "not ok", n, open_, nregions))
+          ("ok" if few else "not ok", n, depends, nregions))
     print("1..%d" % n)
     print("# %d trees with %d regions and %d heaps, %d failed, %.2f s a tree" %
           (n, nregions, nheaps, failed, (time.time() - start) / max(n, 1)))
