@@ -137,12 +137,71 @@ def usage():
             not said and "not a word" or status == 2 and b"rmem-heap" not in said
     with open(good, "rb") as blob:
         content = blob.read()
+    yield "what is no tree is told", b"0xd00dfeed" not in run(bad).stderr
+    yield "the worst of several files counts", run(bad, good).returncode != 2
     yield "a tree on stdin", run("-", blob=content).returncode
     for size in 0, 8, 39, 40, len(content) // 2, len(content) - 1:
         yield "a tree cut off after %d bytes" % size, run("-", blob=content[:size]).returncode != 2
     end = run("--json", bad, good)
     both = json.loads(end.stdout)
     yield "JSON has every file", [d["file"] for d in both] != [bad, good] or "error" not in both[0]
+
+
+def predictions():
+    """What no finding shows"""
+    pools = "".join("a%d: %s@%x { %s reg = <0 0x%x 0 0x100000>; };" % (
+        i, name, 0x50000000 + (i << 20), 'compatible = "shared-dma-pool"; no-map;',
+        0x50000000 + (i << 20)) for i, name in enumerate("abc"))
+    users = "".join('d%d { compatible = "me,d"; memory-region = <&a%d>; };' % (i, i)
+                    for i in range(3))
+    path = dtb(TREE % ("", pools, users))
+    for line, wanted in (
+            ("rmem_heap.export=*", "abc"), ("rmem_heap.export=*:!b@50100000", "ac"),
+            ("quiet rmem-heap.export=b@50100000 x", "b"), ("-- rmem_heap.export=*", ""),
+            ('rmem_heap.export="b@50100000:!b@50100000" rmem_heap.export=c@50200000', "c"),
+            ("rmem_heap.export=!a@50000000 rmem_heap.export=a@50000000", "")):
+        found, _ = check(path, "--cmdline", line)
+        yield "heaps with " + line, "".join(
+            r["name"][0] for r in found["regions"] if r["heap"]["cmdline"]) != wanted
+    found, _ = check(path)
+    yield "no word of a command line that is not there", "cmdline" in found["regions"][0]["heap"]
+    args = TREE % ("", pools, users + 'chosen { bootargs = "rmem_heap.export=b@50100000"; };')
+    found, _ = check(dtb(args))
+    yield "bootargs of the tree count", [r["heap"]["cmdline"] for r in found["regions"]] != \
+        [False, True, False]
+    for size, largest in (0x300000, 0x200000), (0x200000, 0x200000):
+        text = TREE % ("", "a@50000000 { compatible = \"shared-dma-pool\"; no-map;"
+                       "reg = <0 0x50000000 0 0x%x>; };" % size, "")
+        found, _ = check(dtb(text))
+        yield "largest buffer of a pool of %x" % size, found["regions"][0]["largest"] != largest
+    carveout = "a@%x { reg = <0 0x%x 0 0x1000>; };"
+    for base, memory, depends in ((0x50000000, "", False), (0x90000000, "", True),
+                                  (0x50000000, "reg = <0 0 0 0>;", True)):
+        text = TREE % ("", carveout % (base, base),
+                       'memory@90000000 { device_type = "memory"; reg = <0 0x90000000 0 0>; };')
+        text = text.replace("reg = <0 0x40000000 0 0x40000000>;", memory) if memory else text
+        found, _ = check(dtb(text))
+        yield "a boot loader says where RAM is: %x %s" % (base, memory), \
+            found["regions"][0]["depends"] != depends
+    for size, depends in ("0x3fff000", False), ("0x4000000", True):
+        body = "a { size = <0 %s>; alignment = <0 0x1000>; alloc-ranges = <0 0x60000000 0 " \
+            "0x8000000>; };" % size
+        found, _ = check(dtb(TREE % ("", body, "")))
+        yield "room for a region of %s" % size, found["regions"][0]["depends"] != depends
+    body = "a { size = <0 0x800000>; alloc-ranges = <0 0x60000000 0 0x4%s00000>; " \
+        'compatible = "shared-dma-pool"; reusable; };'
+    for more, depends in ("a", False), ("9", True):
+        found, _ = check(dtb(TREE % ("", body % more, "")))
+        yield "room for a CMA area and its alignment, 4%s00000" % more, \
+            found["regions"][0]["depends"] != depends
+    body = "a@50000000 { reg = <0 0x50000000 0 0x800000>; status = \"disabled\"; };" \
+        "b@50100000 { reg = <0 0x50100000 0 0x100000>; };" \
+        "c@51000000 { reg = <0 0x51000000 0 0x800000>; };" \
+        "d@51100000 { reg = <0 0x51100000 0 0x100000>; };" \
+        "e@51400000 { reg = <0 0x51400000 0 0x100000>; };"
+    found, _ = check(dtb(TREE % ("", body, "")))
+    yield "overlaps with what is disabled, and of regions that are not neighbours", \
+        [r["status"] for r in found["regions"]] != ["disabled", "available"] + ["refused"] * 3
 
 
 def overlays():
@@ -177,13 +236,19 @@ at_50 = "a@50000000 { reg = <0 0x50000000 0 0x1000>; phandle = <0x99>; };"
 
 
 def text_output():
-    words = "".join("long-%d@%x { reg = <0 0x%x 0 0x1000>; };" % (i, 0x50000000 + i * 0x1000,
+    deep = "with-a-long-name { " * 6 + 'd { compatible = "me,d"; memory-region = <&long>; };' + \
+        " };" * 6
+    words = "long: long-name@40000000 { reg = <0 0x40000000 0 0x1000>; };" + \
+        "".join("long-%d@%x { reg = <0 0x%x 0 0x1000>; };" % (i, 0x50000000 + i * 0x1000,
                                                              0x50000000 + i * 0x1000)
                     for i in range(8))
     end = run("--cmdline", "rmem_heap.export=long-1@50001000", dtb(TREE % (
-        "", words + "odd { reg = <0 0>; no_map; };", 'd { m-region = <&{/reserved-memory/odd}>; };')))
+        "", words + "odd { reg = <0 0>; no_map; };", deep)))
     lines = end.stdout.decode().split("\n")
-    yield "text fits 80 columns", max(map(len, lines[1:])) > 80 and max(lines[1:], key=len)
+    long = [line for line in lines[1:] if len(line) > 80]
+    # A path that is longer has a line of its own.
+    yield "text fits 80 columns", [line for line in long if " " in line.strip()]
+    yield "long paths are not cut", not long
     for wanted in (r"^error: /reserved-memory/odd \[reg-cells\]$", r"^ +change: +\S",
                    r"^ +with this command line: a heap$", r"^ +verdict +refused: its reg must be",
                    r"^long-0@50000000: carve-out, 4 KiB at 0x50000000$"):
@@ -211,7 +276,7 @@ def whole_trees():
         {r["status"] for r in found["regions"]} != {"refused"}
     many = "".join("r%d { reg = <0 0x%x 0 0x1000>; };" % (i, 0x40000000 + i * 0x1000)
                    for i in range(5000))
-    devices = "".join("d%d { compatible = \"d\"; reg = <1 0x%x 0 0x1000>; };" % (i, i * 0x1000) for i in range(5000))
+    devices = "".join("d%d { compatible = \"me,d\"; reg = <1 0x%x 0 0x1000>; };" % (i, i * 0x1000) for i in range(5000))
     for body, wanted in (many, True), (at_50, False):
         found, _ = check(dtb(TREE % ("", body, devices)))
         yield "rule too-large: %s" % wanted, \
@@ -243,7 +308,7 @@ ok("every rule is tested", ", ".join(sorted(
 for tree in sorted(glob.glob(os.path.join(root, "harness/cases/*.dts"))):
     for opts, problem in case(tree):
         ok("%s %s" % (os.path.basename(tree), opts), problem)
-for tests in usage, overlays, fixups, text_output, whole_trees, speed:
+for tests in usage, predictions, overlays, fixups, text_output, whole_trees, speed:
     for name, problem in tests():
         ok(name, problem)
 print("1..%d" % count)

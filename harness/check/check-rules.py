@@ -86,6 +86,10 @@ RULES = [
      'r { compatible = "ti,am62-r5f"; memory-region = <&a>; };'),
     ("pool-by-address", "warning", "", at("a", BASE, M, POOL),
      'r { compatible = "fsl,qman"; memory-region = <&a>; };', at("a", BASE, M, POOL), user("a")),
+    ("pool-by-address", "note", "", at("a", BASE, M, CMA) + at("b", BASE + M, M, POOL),
+     'm4 { compatible = "st,stm32mp1-m4"; memory-region = <&a>, <&b>; };',
+     at("a", BASE, M, CMA) + at("vdev0buffer", BASE + M, M, POOL),
+     'm4 { compatible = "st,stm32mp1-m4"; memory-region = <&a>, <&vdev0buffer>; };'),
     ("pool-by-address", "note", "", at("a", BASE, M, POOL), "zap-shader { memory-region = <&a>; };",
      at("a", BASE, M, POOL), 'zap-shader { status = "disabled"; memory-region = <&a>; };'),
     ("pool-without-user", "note", "", at("a", BASE, M, POOL), "", at("a", BASE, M, POOL),
@@ -104,14 +108,15 @@ RULES = [
     ("consumers-disabled", "note", "", at("a", BASE, M),
      'bus { status = "disabled"; %s };' % user("a"), at("a", BASE, M),
      user("a", 'status = "disabled";') + user("a", name="dev2")),
-    ("device-reg", "note", "", at("a", BASE, M),
-     'fb@50000000 { compatible = "me,fb"; reg = <0 0x50000000 0 0x1000>; };',
-     at("a", BASE, M), "fb@50000000 { reg = <0 0x50000000 0 0x1000>; };"),
+    ("device-reg", "note", "", at("a", BASE, M), "fb@50000000 { compatible = \"me,fb\"; reg = <0 0x50000000 0 0x1000>; };",
+     at("a", BASE, M), "fb@50000000 { compatible = \"me,fb\"; reg = <0 0x50000000 0 0x1000>; memory-region = <&a>; };"),
     ("device-reg", "warning", "", at("a", BASE, M, POOL),
      "bus { #address-cells = <1>; #size-cells = <1>; ranges = <0 0 0x50000000 0x10000>;"
-     'fb@1000 { compatible = "me,fb"; reg = <0x1000 0x1000>; }; };', at("a", BASE, M, POOL),
-     "bus { #address-cells = <1>; #size-cells = <1>;"
-     'fb@1000 { compatible = "me,fb"; reg = <0x50000000 0x1000>; }; };'),
+     "fb@1000 { compatible = \"me,fb\"; reg = <0x1000 0x1000>; }; };", at("a", BASE, M, POOL),
+     "bus { #address-cells = <1>; #size-cells = <1>; fb@1000 { compatible = \"me,fb\"; reg = <0x50000000 0x1000>; }; };"),
+    ("device-reg", "note", "", at("a", BASE, M), "fb@4ffff000 { compatible = \"me,fb\";"
+     "reg = <0 0x4ffff000 0 0x1001>; };", at("a", BASE, M), "fb@4ffff000 {"
+     "compatible = \"me,fb\"; reg = <0 0x4ffff000 0 0x1000>, <0 0x4ffff000 0 0x200000>; };"),
     ("unreachable", "warning", "", at("a", BASE, M, POOL),
      "bus { #address-cells = <2>; #size-cells = <2>; ranges; dma-ranges = <0 0 0 0 0 0x40000000>;"
      "%s };" % user("a"), at("a", BASE, M, POOL),

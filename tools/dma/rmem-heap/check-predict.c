@@ -145,12 +145,12 @@ static bool names_regions(const char *name)
 		"region", "regions", "memory", "mem", "shmem", "shm", "ram", "sram", "vram",
 		"carveout", "buffer", "buffers", "buf", "heap",
 	};
-	const char *word = name;
+	const char *word = name, *pos;
 	size_t i;
 
-	for (; *name; name++)
-		if (strchr("-,_", *name))
-			word = name + 1;
+	for (pos = name; *pos; pos++)
+		if (strchr("-,_", *pos))
+			word = pos + 1;
 	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))
 			return true;
@@ -307,8 +307,8 @@ static void find_regs(struct tree *t)
 		if (n->inside || n->meta || !up->na || up->na > 2 || !up->ns || up->ns > 2)
 			continue;
 		reg = find_prop(t, i, "reg");
-		/* What has no compatible is no device that a driver is bound to. */
-		if (!reg || !has(t, i, "compatible") ||
+		/* The kernel looks at devices whose buses all say their cells. */
+		if (!reg || !up->cells || !has(t, i, "compatible") ||
 		    prop_is(find_prop(t, i, "device_type"), "memory"))
 			continue;
 		step = 4 * (up->na + up->ns);
@@ -317,7 +317,9 @@ static void find_regs(struct tree *t)
 			uint64_t size = number(reg->data + at + 4 * up->na, up->ns);
 			unsigned int j;
 
-			if (!size || !to_cpu(t, n->parent, &base))
+			if (!to_cpu(t, n->parent, &base))
+				break;
+			if (!size)
 				continue;
 			for (j = 0; j < t->nr_by_base && spend(t, 1); j++) {
 				struct region *r = t->by_base[j];
@@ -499,6 +501,12 @@ static void check_entry(struct tree *t, struct region *r)
 			       "linux,dma-default"));
 }
 
+/* What a dynamic region may take from the others */
+static uint64_t most_taken(const struct tree *t, const struct region *r)
+{
+	return r->size + r->align + (takes_cma(r) ? t->pageblock : 0);
+}
+
 static void check_entries(struct tree *t)
 {
 	unsigned int i, dynamic = 0, areas = 0, pass;
@@ -520,13 +528,13 @@ static void check_entries(struct tree *t)
 			check_dynamic(t, r, dynamic++);
 		check_entry(t, r);
 		if (r->dynamic && r->status == AVAILABLE)
-			wanted += r->size + r->align + (takes_cma(r) ? t->pageblock : 0);
+			wanted += most_taken(t, r);
 	}
 	find_taken(t);
 	for (i = 0; i < t->nr_regions; i++)
 		if (t->regions[i].dynamic && t->regions[i].status == AVAILABLE)
 			check_room(t, &t->regions[i],
-				   wanted - t->regions[i].size - t->regions[i].align);
+				   wanted - most_taken(t, &t->regions[i]));
 
 	/* Dynamic regions are initialized first. The default area may be one of the areas. */
 	for (pass = 0; pass < 2; pass++)
@@ -860,13 +868,15 @@ static void find_heaps(struct tree *t)
 
 		if (!available && (r->status != OWNED || r->problem))
 			continue;
-		r->heap_name = normal < MAX_HEAPS;
+		/* CMA areas have minors of their own, but count. */
+		r->heap_name = normal < MAX_HEAPS || r->mode == CMA;
 		if (available && (r->mode == COHERENT || r->mode == RESTRICTED))
 			r->sign = find_sign(t, r);
-		r->heap_default = available && r->mode == CMA && normal < MAX_HEAPS;
-		r->heap_export = available && r->export && normal < MAX_HEAPS;
-		r->heap_all = available && r->mode != CARVEOUT && !r->sign && all < MAX_HEAPS;
-		r->heap_cmdline = match != '!' && cmdline < MAX_HEAPS &&
+		r->heap_default = available && r->mode == CMA;
+		r->heap_export = available && r->export && r->heap_name;
+		r->heap_all = available && r->mode != CARVEOUT && !r->sign &&
+			      (all < MAX_HEAPS || r->mode == CMA);
+		r->heap_cmdline = match != '!' && (cmdline < MAX_HEAPS || r->mode == CMA) &&
 				  (match == 'n' || (available && r->export) ||
 				   (available && r->mode == CMA) ||
 				   (match == '*' && available && r->mode != CARVEOUT && !r->sign));

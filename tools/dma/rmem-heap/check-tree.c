@@ -321,8 +321,9 @@ static void annotate(struct tree *t)
 
 		node->na = up ? up->na : 1;
 		node->ns = up ? up->ns : 1;
-		read_u32(t, i, "#address-cells", &node->na);
-		read_u32(t, i, "#size-cells", &node->ns);
+		node->cells = read_u32(t, i, "#address-cells", &node->na);
+		node->cells &= read_u32(t, i, "#size-cells", &node->ns);
+		node->cells &= !up || up->cells;
 		if (!read_u32(t, i, "phandle", &node->phandle))
 			read_u32(t, i, "linux,phandle", &node->phandle);
 		node->disabled = (up && up->disabled) || is_disabled(t, i);

@@ -49,6 +49,7 @@ struct node {
 	unsigned int prop, nr_props;	/* Of its own, in the array of the tree */
 	uint32_t phandle;
 	uint32_t na, ns;		/* Cells of the addresses and sizes of its children */
+	bool cells;			/* It, and all above it, say the cells of their children. */
 	bool disabled;			/* The node, or one above it */
 	bool meta;			/* Below __symbols__, __fixups__ or __local_fixups__ */
 	bool inside;			/* Below /reserved-memory, or the node itself */

@@ -498,20 +498,24 @@ int check_options(int argc, char **argv, bool *json)
 			break;
 		case 'p':
 			if (!parse_power(arg, 4 * K, &opt.page_size))
-				return wrong_usage("--page-size", arg, "a power of two from 4K on");
+				return wrong_usage("--page-size", arg,
+						   "a power of two from 4K on");
 			break;
 		case 'b':
 			if (!parse_power(arg, 4 * K, &opt.pageblock))
-				return wrong_usage("--pageblock", arg, "a power of two from 4K on");
+				return wrong_usage("--pageblock", arg,
+						   "a power of two from 4K on");
 			break;
 		case 'a':
 			if (!parse_size(&arg, &val) || *arg || !val || val > 1024)
-				return wrong_usage("--cma-areas", optarg, "a number from 1 to 1024");
+				return wrong_usage("--cma-areas", optarg,
+						   "a number from 1 to 1024");
 			opt.cma_areas = val;
 			break;
 		case 'm':
 			if (!parse_ranges(arg, &opt.mem))
-				return wrong_usage("--mem", arg, "a size, or BASE+SIZE[,BASE+SIZE]");
+				return wrong_usage("--mem", arg,
+						   "a size, or BASE+SIZE[,BASE+SIZE]");
 			break;
 		case 'o':
 			opt.overlays[opt.nr_overlays++] = optarg;
