@@ -21,7 +21,7 @@ LIMIT = 20
 MEM = "512M"
 SHRINK_BOOTS = 250
 
-CELLS = r"WARNING: drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
+CELLS = r"WARNING: \S*drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
     r"fdt\.c:\d+ at early_init_dt_scan_root)"
 
 # Reports of code that is not ours, for trees that are wrong in a certain way: a name, what the
@@ -29,10 +29,10 @@ CELLS = r"WARNING: drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
 TOLERATED = [
     # cma_activate_area() warns about an area that is not RAM, and goes on to initialise pages
     # that do not exist, which is its end.
-    ("CMA area outside of memory", r"WARNING: mm/cma\.c:\d+ at cma_init_reserved_areas",
+    ("CMA area outside of memory", r"WARNING: \S*mm/cma\.c:\d+ at cma_init_reserved_areas",
      verdict.Tree.cma_outside_ram, True),
     # User-Mode Linux has no memory but RAM: memremap() has nothing to map, and says so.
-    ("memory outside of RAM on User-Mode Linux", r"WARNING: lib/logic_iomem\.c:\d+ at ioremap",
+    ("memory outside of RAM on User-Mode Linux", r"WARNING: \S*lib/logic_iomem\.c:\d+ at ioremap",
      verdict.Tree.outside_ram, False),
     # The end of __reservedmem_of_table is aligned more than its entries, so that the loop sees
     # an entry of zeros, whose name an empty string matches; it has no operations.
@@ -41,7 +41,7 @@ TOLERATED = [
     # CMA areas are in sysfs under their names, and so are nodes.
     ("two areas of one name", r"sysfs: cannot create duplicate filename '/kernel/mm/cma/",
      verdict.Tree.areas_of_one_name, False),
-    ("node without a name", r"WARNING: lib/kobject\.c:\d+ at kobject_add_internal",
+    ("node without a name", r"WARNING: \S*lib/kobject\.c:\d+ at kobject_add_internal",
      verdict.Tree.nameless, False),
     # Devices are made of some kinds of regions, and their addresses looked up. Our own code
     # has no business there.

@@ -72,6 +72,8 @@ class Region:
         ranges = p.get(b"alloc-ranges", b"")
         self.ranges = [(fdt.number(ranges[i:i + 4 * na]), fdt.number(ranges[i + 4 * na:i + step]))
                        for i in range(0, len(ranges), step)] if len(ranges) % step == 0 else []
+        # What is no list of strings, early boot reads in another way than drivers do.
+        self.odd = not p.get(b"compatible", b"\0").endswith(b"\0")
         self.depends = said["depends"]
         self.kind = said["mode"] if said["status"] == "available" else said["status"]
 
@@ -94,6 +96,7 @@ class Region:
             kinds.add((mode, True) if got else ("refused", False))
         if self.depends:
             kinds |= {(self.kind, False), ("refused", False), (mode, False)}
+            kinds |= {("owned", False)} if self.odd else set()
             if not held and (mode == "cma" or named or self.export or b"*" in words):
                 kinds |= {(mode, True)}
         return kinds

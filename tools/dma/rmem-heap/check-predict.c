@@ -793,6 +793,14 @@ bool overlap(const struct region *a, const struct region *b)
 	return common(b->base, b->size, &r);
 }
 
+/* The core takes a status that is no string for "okay" when it reserves memory. */
+static bool is_reserved(const struct tree *t, const struct region *r)
+{
+	const struct prop *status = find_prop(t, r->node, "status");
+
+	return r->status != DISABLED || (status && !memchr(status->data, 0, status->len));
+}
+
 static void check_overlaps(struct tree *t)
 {
 	struct region *furthest = NULL;
@@ -801,7 +809,7 @@ static void check_overlaps(struct tree *t)
 	for (i = 0; i < t->nr_by_base; i++) {
 		struct region *r = t->by_base[i];
 
-		if (r->status == DISABLED)
+		if (!is_reserved(t, r))
 			continue;
 		if (furthest && overlap(furthest, r)) {
 			/* The memory of one that was refused has gone back. */
