@@ -520,7 +520,7 @@ def boot_shapes(tap, shapes):
                 print("# %d of %d shapes, %d failed, %d s" %
                       (done + 1, len(chosen), tap.bad, last - start))
             sys.stdout.flush()
-    tap.line(boots.depends <= max(3, boots.regions // 50),
+    tap.line(boots.depends <= boots.regions // 50 + 10,
              "few predictions depend on more than the tree: %d of %d" %
              (boots.depends, boots.regions))
     print("# %d shapes, %d boots, %d of them passed before, %d regions, %d heaps, %d s" %

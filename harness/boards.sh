@@ -13,6 +13,7 @@
 #
 #	SHAPES=20		the sets that most boards have
 #	ONLY='arm64/ti/*'	sets of these boards, or the set of this number
+#	JOBS=1			so many boots at a time; else as many as there are processors
 #
 # What fails stays in build/boards/shapes. Prints TAP.
 . "$(dirname "$0")/lib.sh"

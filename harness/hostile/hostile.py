@@ -283,7 +283,7 @@ def main():
     failed += not few
     print("%s %d - few trees make others report: %d" % ("ok" if few else "not ok", n, excused))
     n += 1
-    few = depends <= max(3, nregions // 10)
+    few = depends <= nregions // 10 + 10
     failed += not few
     print("%s %d - few predictions depend on more than the tree: %d of %d" %
           ("ok" if few else "not ok", n, depends, nregions))
