@@ -9,7 +9,6 @@ import subprocess
 import fdt
 
 PAGE = 4096
-CMA_ALIGN = 4 << 20     # User-Mode Linux
 RAM = 512 << 20         # what hostile.py boots with
 LOW = 32 << 20          # Below this, and in the last 64 MiB, boot puts things of its own.
 HIGH = RAM - (64 << 20)
