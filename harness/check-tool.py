@@ -137,7 +137,7 @@ def usage():
             not said and "not a word" or status == 2 and b"rmem-heap" not in said
     with open(good, "rb") as blob:
         content = blob.read()
-    yield "what is no tree is told", b"0xd00dfeed" not in run(bad).stderr
+    yield "the message says why a file is no tree", b"0xd00dfeed" not in run(bad).stderr
     yield "the worst of several files counts", run(bad, good).returncode != 2
     yield "a tree on stdin", run("-", blob=content).returncode
     for size in 0, 8, 39, 40, len(content) // 2, len(content) - 1:
@@ -174,7 +174,7 @@ def predictions():
                        "reg = <0 0x50000000 0 0x%x>; };" % size, "")
         found, _ = check(dtb(text))
         yield "largest buffer of a pool of %x" % size, found["regions"][0]["largest"] != largest
-    carveout = "a@%x { reg = <0 0x%x 0 0x1000>; };"
+    carveout = "a@%x { no-map; reg = <0 0x%x 0 0x1000>; };"
     for base, memory, depends in ((0x50000000, "", False), (0x90000000, "", True),
                                   (0x50000000, "reg = <0 0 0 0>;", True)):
         text = TREE % ("", carveout % (base, base),
@@ -200,8 +200,32 @@ def predictions():
         "d@51100000 { reg = <0 0x51100000 0 0x100000>; };" \
         "e@51400000 { reg = <0 0x51400000 0 0x100000>; };"
     found, _ = check(dtb(TREE % ("", body, "")))
-    yield "overlaps with what is disabled, and of regions that are not neighbours", \
-        [r["status"] for r in found["regions"]] != ["disabled", "available"] + ["refused"] * 3
+    yield "a disabled region overlaps nothing; regions overlap that are not neighbours", \
+        [r["status"] for r in found["regions"]] != ["disabled", "available"] + ["refused"] * 3 \
+        or found["regions"][1]["depends"]
+    user = 'd { compatible = "me,d"; memory-region = <&p>; };'
+    body = "".join("a%d { reg = <0 0x%x 0 0x1000>; export; };" % (i, 0x50000000 + (i << 12))
+                   for i in range(112))
+    body += 'cam { compatible = "shared-dma-pool"; reusable; reg = <0 0x51000000 0 0x200000>; };'
+    body += 'p: pool { compatible = "shared-dma-pool"; no-map; reg = <0 0x52000000 0 0x1000>; };'
+    found, _ = check(dtb(TREE % ("", body, user)), "--cmdline", "rmem_heap.export=*")
+    yield "a CMA area and a pool after as many heaps as there can be", \
+        [list(r["heap"].values()) for r in found["regions"][112:]] != \
+        [[True, True, True, False, True], [False] * 5]
+    for name, owned in (("vendor,mem", True), ("my_mem", True), ("mem", True), ("tx-shmem", True),
+                        ("vendor,smem", False), ("tx-pool", False), ("region-size", False)):
+        found, _ = check(dtb(TREE % ("", at_50, "d { %s = <1 0x99>; };" % name)))
+        yield "a property called " + name, (found["regions"][0]["status"] == "owned") != owned
+    fb = "bus { #address-cells = <1>; %s ranges = <0x0 0 0x50000000 0x1000>; fb { %s reg = <0 %s" \
+        "0x10>; }; };"
+    for cells, compatible, reg, owned in (
+            ("#size-cells = <1>;", 'compatible = "me,fb";', "", True),
+            ("#size-cells = <1>;", "", "", False), ("", 'compatible = "me,fb";', "0 ", False)):
+        text = (fb % (cells, compatible, reg)).replace(
+            "0x50000000 0x1000", "0x50000000 0 0x1000" if not cells else "0x50000000 0x1000")
+        found, _ = check(dtb(TREE % ("", at_50, text)))
+        yield "reg of a device: %s%s" % (cells, compatible), \
+            (found["regions"][0]["status"] == "owned") != owned
 
 
 def overlays():
@@ -221,7 +245,7 @@ def overlays():
 
 
 def fixups():
-    """A number that is a phandle by chance"""
+    """A number that equals the phandle of a region"""
     text = TREE % ("", at_50, 'd { compatible = "me,d"; phandle = <0x77>; tx-mem = <0x99>; };')
     plain, _ = check(dtb(text))
     exact, _ = check(dtb(text + "/ { e { x = <0x77>; }; __local_fixups__ { e { x = <0>; }; }; };"))

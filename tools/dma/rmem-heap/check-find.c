@@ -27,7 +27,7 @@ static void found(struct tree *t, enum level how, const char *rule, int node,
 
 /*
  * How drivers use the regions that their nodes refer to, as read in the drivers: through the
- * DMA API, or by address, where an allocator's buffers would overwrite what is there.
+ * DMA API, or by address, where buffers of an allocator would overwrite the driver's data.
  */
 static const struct use {
 	const char *compatible, *region;	/* Patterns of fnmatch(3) */
@@ -197,7 +197,7 @@ static void find_contradictions(struct tree *t, const struct region *r)
 
 	if (r->reusable && !r->shared && !driver)
 		found(t, ERROR, "reusable-without-pool", r->node,
-		      "reusable is for CMA areas: without compatible = \"shared-dma-pool\" nobody gives the memory back to the system",
+		      "reusable is for CMA areas: without compatible = \"shared-dma-pool\" no allocator lends the memory to the system",
 		      "add compatible = \"shared-dma-pool\", or remove reusable");
 	else if (r->reusable && r->no_map)
 		found(t, ERROR, "reusable-without-pool", r->node,
@@ -252,7 +252,7 @@ static void find_contradictions(struct tree *t, const struct region *r)
 	if (r->mode == COHERENT && has(t, r->node, "linux,dma-default"))
 		found(t, NOTE, "global-pool", r->node,
 		      "linux,dma-default: with CONFIG_DMA_GLOBAL_POOL it is the pool of all devices without coherent memory, and gets no heap",
-		      "nothing, if that is what is wanted");
+		      "nothing, if the board needs a global pool");
 }
 
 /* Distance of Levenshtein, of short words */
@@ -389,7 +389,7 @@ static bool refers(const struct region *r, int node)
 	return false;
 }
 
-/* Whose it is */
+/* The nodes that refer to a region */
 static void find_users(struct tree *t, struct region *r)
 {
 	bool pool = r->mode == COHERENT || r->mode == RESTRICTED;
@@ -436,7 +436,7 @@ static void find_users(struct tree *t, struct region *r)
 	if (pool && raw && r->status != OWNED)
 		found(t, r->heap_all ? WARNING : NOTE, "pool-by-address", r->node,
 		      text(t,
-			   "%s %s it by address (%s, index %u): a heap's buffers would overwrite what is there%s",
+			   "%s %s it by address (%s, index %u): a heap's buffers would overwrite its data%s",
 			   path(t, raw->node), find_use(t, r, raw) ? "uses" : "seems to use",
 			   raw->prop, raw->index,
 			   r->heap_all ? ", and rmem_heap.export=* makes one" : ""),

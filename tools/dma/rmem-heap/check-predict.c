@@ -446,7 +446,7 @@ static void check_room(struct tree *t, struct region *r, uint64_t others)
 	else if (best < r->size || best - r->size < align ||
 		 best - r->size - align < others + (t->um ? 0 : UM_HIGH))
 		r->depends = true;
-	/* The core works with any alignment, and with what a mask makes of it. */
+	/* The base is not known for an alignment that is no power of two. */
 	if (align & (align - 1))
 		r->depends = true;
 }
@@ -622,7 +622,7 @@ static void find_owner(struct tree *t, struct region *r)
 			break;
 	}
 	if (!ref) {
-		/* No more than a guess: the kernel does not go by names. */
+		/* The kernel does not read names: this owner is a guess. */
 		what = firmware_word(t, r->name);
 		if (what) {
 			r->owner.by = "name";
@@ -740,7 +740,7 @@ static void check_geometry(struct tree *t, struct region *r)
 				(unsigned long long)opt.page_size));
 	if (r->fixed && r->base + r->size < r->base)
 		problem(r, "its end is beyond the address space");
-	/* Where it comes to lie is chance: the core aligns to a cache line. */
+	/* The core aligns such a region to a cache line, so its base may be no page boundary. */
 	if (r->dynamic && !takes_cma(r) && r->align < opt.page_size)
 		r->doubt = true;
 	/* The reservation block may be read after dynamic regions are placed. */

@@ -538,7 +538,7 @@ static void read_cmdline(struct tree *t)
 	}
 }
 
-/* linux,usable-memory-range: the first range is what is kept of RAM, others are added. */
+/* linux,usable-memory-range: RAM is cut to the first range, the others are added. */
 static void cap_ram(struct tree *t)
 {
 	const struct range *cap = &t->usable.at[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * rmem-heap check: a device tree in arrays, the regions in it, and what is found.
+ * rmem-heap check: a device tree in arrays, its regions, and the findings.
  *
  * A blob is walked once into arrays of nodes and properties: finding a parent, a path or a
  * phandle in libfdt walks the whole blob each time.
@@ -102,7 +102,7 @@ struct region {
 	enum mode mode;
 	enum status status;
 	const char *reason;
-	const char *problem;		/* Geometry that forbids a heap, whoever asks for it */
+	const char *problem;		/* Geometry that forbids any heap */
 	const char *sign;		/* Why `*` leaves a pool out */
 	struct owner owner;
 	struct refs refs, regs;

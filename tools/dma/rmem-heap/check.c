@@ -151,10 +151,6 @@ static void wrap(const char *words, int at, int indent)
 	while (*words) {
 		int len = strcspn(words, " ");
 
-		if (at + len > WIDTH && at > indent) {
-			printf("\n%*s", indent, "");
-			at = indent;
-		}
 		at += len;
 		for (; len; len--, words++)
 			putchar(*words > ' ' && *words <= '~' ? *words : '?');
