@@ -64,7 +64,7 @@ def content(files):
 
 
 def compile_board(dts):
-    """The blob of a board, with all phandles in __local_fixups__; made again when a source changes"""
+    """The blob of a board, its phandles in __local_fixups__; made again when a source changes"""
     out = "%s/dtb/%s" % (DIR, dts.replace("/boot/dts", "", 1)[:-4])
     if os.path.exists(out + ".key"):
         with open(out + ".key") as f:
@@ -204,7 +204,7 @@ def numbers(said, pools):
 def compare_table(tap, rows):
     if os.environ.get("TABLE") == "update":
         with open(TABLE, "w") as f:
-            f.write("# Regions and boards that `make boards` counts; boards per rule of the checker.\n"
+            f.write("# Regions and boards that `make boards` counts; boards per rule.\n"
                     "# TABLE=update harness/boards.sh writes this file.\n")
             f.writelines("%5d %s\n" % (n, key) for key, n in rows.items())
     with open(TABLE) as f:

@@ -71,9 +71,11 @@ class Region:
         ranges = p.get(b"alloc-ranges", b"")
         self.ranges = [(fdt.number(ranges[i:i + 4 * na]), fdt.number(ranges[i + 4 * na:i + step]))
                        for i in range(0, len(ranges), step)] if len(ranges) % step == 0 else []
-        # What is no list of strings, early boot reads in another way than drivers do.
-        self.odd = not p.get(b"compatible", b"\0").endswith(b"\0")
-        self.depends = said["depends"]
+        # What is no list of strings, early boot reads in another way than drivers do; and what a
+        # phandle of two nodes refers to is chance.
+        self.odd = not p.get(b"compatible", b"\0").endswith(b"\0") or \
+            sum(n.props.get(b"phandle") == p.get(b"phandle", b"") for n in node.parent.nodes) > 1
+        self.depends = said["depends"] or self.odd
         self.kind = said["mode"] if said["status"] == "available" else said["status"]
 
     @property
@@ -328,7 +330,7 @@ def compare(tree, console):
 
     # Requests for names that no region has
     for word in tree.words:
-        if word not in names | {b"*"} and word[:1] != b"!" and \
-           b"rmem_heap: export=" + word + b": there is no such reserved-memory region" not in console:
+        unknown = b"rmem_heap: export=" + word + b": there is no such reserved-memory region"
+        if word not in names | {b"*"} and word[:1] != b"!" and unknown not in console:
             bad.append(("message", "export=%s: no message about it" % show(word)))
     return bad
