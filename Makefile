@@ -35,7 +35,7 @@ help:
 	@echo 'make demo-framebuffer     heap buffers on the screen of an emulated board'
 	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
 	@echo 'make importers            vivid, virtio-gpu, udmabuf and edu on heap buffers'
-	@echo 'make clients              stress-ng, gdb, udevd, v4l2-ctl and GStreamer on heaps'
+	@echo 'make clients              stress-ng, gdb, udevd, v4l2-ctl, GStreamer and cam on heaps'
 	@echo 'make boards               check the device trees of all boards, boot their regions'
 	@echo '      SHAPES=20 ONLY="arm64/ti/*"'
 	@echo 'make clean                remove what was built, keep the kernel source'

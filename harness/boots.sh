@@ -50,7 +50,7 @@ run=$trees/run.dts
 boot "default" 1G "$run" "$dir/list.cpio" ""
 heaps "default" system video@10000000 camera vram@14000000 guest@18000000 \
 	ecc-off@20000000 dsp@24000000
-says "default" '^rmem_heap: fpga@1c000000: owned, 65536 KiB, not exported: /accel refers to it'
+says "default" '^rmem_heap: fpga@1c000000: owned, base 0x1c000000, 65536 KiB, not exported: /accel refers to it by memory-region; rmem_heap.export=fpga@1c000000 exports it all the same'
 boot "exact names" 1G "$run" "$dir/list.cpio" \
 	"rmem_heap.export=fpga@1c000000:modem@2c000000 rmem_heap.export=ramoops@29000000"
 heaps "exact names" system video@10000000 camera vram@14000000 guest@18000000 \
@@ -78,7 +78,7 @@ says "what cannot be exported" '^rmem_heap: spare@2b000000: cannot export it: it
 # Wrong regions get no heap from anybody, and good ones among them do. The names that
 # rmem_heap_hostile.sed makes wrong are still right here.
 CHECK_TREE=0 boot "hostile tree" 1G "$root/lib/kunit-tests/rmem_heap_hostile.dts" "$dir/list.cpio" ""
-heaps "hostile tree" system good@1b000000 memreserve@1f000000 entries@16000000 \
+heaps "hostile tree" system good@1b000000 reserved-twice@1f800000 entries@16000000 \
 	twin-a@19800000 ba+snk@18800000 u@18400000 \
 	a-very-long-name,that-no-cma-area-can-keep,since-64-characters-are-not-enough@1a000000
 

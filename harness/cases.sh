@@ -136,6 +136,15 @@ left_out "with a framebuffer in it" "the reg of /screen@20000000 lies in it" \
 left_out "at index 1 of another property" "/codec refers to it at index 1 of dsp-mem" \
 	's/^.codec {\(.*\)memory-region = </codec {\1 dsp-mem = <\&core0_dma>, </'
 
+# A program that fills buffers of all heaps through all devices
+boot "importer of 29 bits" 1G "$root/harness/cases/importer-of-29-bits.dts" "$dir/check.cpio" "-- -v"
+for part in "high@28000000 0x28000000 0x2800ffff" "vram@30000000 0x30000000 0x300fffff" \
+	"bank@34000000 0x34000000 0x3400ffff"; do
+	read -r name from to <<<"$part"
+	says "importer of 29 bits" "^rmem-heap-consumer (blitter|scaler): cannot import a buffer of $name: it is at $from to $to, the device reaches DMA addresses up to 0x1fffffff"
+done
+says_nothing "importer of 29 bits" 'cannot import a buffer of (low|across)@'
+
 run_case "owners of other kinds" owners-of-other-kinds "" ""
 says "owners of other kinds" '^rmem_heap: modem@20000000: owned, .* not exported: /remoteproc \(disabled\) refers to it by memory-region; rmem_heap.export=modem@20000000 exports it all the same'
 says "owners of other kinds" '^rmem_heap: decoder-boot@24000000: owned, .*: /vpu refers to it by boot-region'

@@ -7,9 +7,10 @@
 #   stress-ng    does everything it knows of to the device of a heap
 #   gdb          reads and writes a buffer that another program has mapped
 #   v4l2-ctl, GStreamer   have vivid capture into buffers of a heap
+#   cam          of libcamera has vimc do so
 #
-# The last two import what another video device exports: harness/check/expbuf.c gives them a
-# buffer of a heap instead. What they see must be what they see in vivid's own memory.
+# The last three import what a video device exports: harness/check/expbuf.c gives them a
+# buffer of a heap instead. What they see must be what they see in the device's own memory.
 #
 # The console is build/clients/console. `clients.sh guest` is what runs in there.
 . "$(dirname "$0")/lib.sh"
@@ -22,6 +23,8 @@ contiguous="default_cma_region $ours"
 document=$root/Documentation/userspace-api/rmem-heaps.rst
 vivid="vivid.n_devs=2 vivid.allocators=0,1 vivid.node_types=0x101,0x101"
 vivid+=" vivid.num_outputs=1,1 vivid.output_types=1,1"
+# vimc has the first numbers.
+vivid+=" vivid.vid_cap_nr=10,12 vivid.vid_out_nr=11,13"
 size=width=320,height=180,pixelformat=YUYV
 export HOME=/tmp GST_REGISTRY_FORK=no
 
@@ -107,12 +110,26 @@ gst_frames() {
 		identity dump=true ! \
 		v4l2sink device="/dev/video$3" io-mode=dmabuf | sed 's/(0x[0-9a-f]*)//' >"$4"
 }
-own_frames() { # v4l2|gst
-	"$1_frames" mmap 0 1 "/tmp/$1" && [ "$(wc -c <"/tmp/$1")" -ge $((3 * 320 * 180 * 2)) ]
+# libcamera has one device export the buffers and import them.
+cam_frames() {
+	rm -rf /tmp/captured
+	mkdir /tmp/captured
+	timeout 100 cam --camera=1 --capture=3 --stream=width=640,height=360 --file=/tmp/captured/# &&
+		cat /tmp/captured/* >"$4"
 }
-same_frames() { # v4l2|gst HEAP DEVICE EXPORTER
+own_frames() { # v4l2|gst|cam
+	"$1_frames" mmap 10 11 "/tmp/$1" && [ "$(wc -c <"/tmp/$1")" -ge $((3 * 320 * 180 * 2)) ]
+}
+same_frames() { # v4l2|gst|cam HEAP DEVICE EXPORTER
 	HEAP=$2 LD_PRELOAD=$dir/expbuf.so "$1_frames" "$2" "$3" "$4" /tmp/frames &&
 		grep -q "^expbuf: a buffer of /dev/dma_heap/$2\$" /tmp/said && cmp "/tmp/$1" /tmp/frames
+}
+
+# Its buffers are larger than all that the heap has given before.
+cam_in_heap() { # HEAP
+	local peak=/sys/class/rmem_heap/$1/peak before
+	before=$(cat "$peak")
+	same_frames cam "$1" - - && [ "$(cat "$peak")" -gt "$before" ]
 }
 
 if [ "${1:-}" = guest ]; then
@@ -128,25 +145,38 @@ if [ "${1:-}" = guest ]; then
 		try "gdb reads a buffer: $heap" gdb_reads "$heap"
 		try "gdb writes to a buffer: $heap" gdb_writes "$heap"
 	done
-	for i in 0 1 2 3; do
+	for i in 10 11 12 13; do
 		v4l2-ctl -d /dev/video$i --set-fmt-video=$size --set-fmt-video-out=$size
 		v4l2-ctl -d /dev/video$i -c osd_text_mode=2,colorspace=1
 	done >/dev/null 2>&1 || true
 	for client in v4l2 gst; do
 		try "$client: vivid's own memory" own_frames $client
 		for heap in system $contiguous; do
-			try "$client: vivid, by the CPU: $heap" same_frames $client "$heap" 0 1
+			try "$client: vivid, by the CPU: $heap" same_frames $client "$heap" 10 11
 		done
 		for heap in $contiguous; do
-			try "$client: vivid, contiguous: $heap" same_frames $client "$heap" 2 1
+			try "$client: vivid, contiguous: $heap" same_frames $client "$heap" 12 11
 		done
+	done
+	for i in /dev/v4l-subdev*; do
+		v4l2-ctl -d "$i" -c show_information=2
+	done >/dev/null 2>&1 || true
+	try "udev: cameras are announced" udevadm trigger --action=add \
+		--subsystem-match=media --subsystem-match=video4linux
+	try "udev: the queue is empty" udevadm settle --timeout=60
+	try "cam: vimc's own memory" own_frames cam
+	for heap in $ours; do
+		try "cam: vimc, by the CPU: $heap" cam_in_heap "$heap"
+	done
+	for heap in system default_cma_region; do
+		try "cam: vimc, by the CPU: $heap" same_frames cam "$heap" - -
 	done
 	echo "1..$n"
 	exit $((bad != 0))
 fi
 
-"$root/harness/deps.sh" gcc libc6-dev libfdt-dev make device-tree-compiler stress-ng gdb udev v4l-utils \
-	gstreamer1.0-tools gstreamer1.0-plugins-good
+"$root/harness/deps.sh" gcc libc6-dev libfdt-dev make device-tree-compiler stress-ng gdb udev \
+	v4l-utils gstreamer1.0-tools gstreamer1.0-plugins-good libcamera-tools libcamera-ipa
 lock_folder "$dir"
 # default_cma_region and linux,cma are one area, by mainline's code and by ours.
 {

@@ -5,7 +5,7 @@
 # of its files may use which. Prints TAP.
 . "$(dirname "$0")/lib.sh"
 
-"$root/harness/deps.sh" perl python3 python3-sphinx
+"$root/harness/deps.sh" perl python3 python3-sphinx mandoc
 tree=$build/tree
 log=$build/test/style.out
 n=0 bad=0
@@ -103,7 +103,7 @@ check "sparse" sparse
 arrows() {
 	nm -A "$build"/style/kernel/dma/rmem_heap*.o | awk '
 	BEGIN {
-		allow("heap", "policy region sysfs buf pool carveout")
+		allow("heap", "policy region owner sysfs buf pool carveout")
 		allow("sysfs", "buf pool region")
 		allow("buf", "import map pool")
 		allow("carveout", "pool")
@@ -179,6 +179,10 @@ abi_complete() {
 }
 check "get_abi.py" abi_valid
 check "every sysfs file is documented" abi_complete
+
+for f in $(git ls-files -co --exclude-standard 'tools/*.1'); do
+	check "mandoc -T lint $f" mandoc -T lint "$f"
+done
 
 # The documents, rendered by the kernel's own configuration. Warnings that name none of our
 # files are about the rest of the kernel, most of which is not there.

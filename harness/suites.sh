@@ -228,6 +228,37 @@ tool_install() {
 		bash -n "$to/usr/share/bash-completion/completions/rmem-heap"
 }
 
+# The completion of each command offers the options that the source has, and the man page has
+# them all. Those of the command x are in cmd_x() or in x_options().
+tool_options() {
+	local dir=$root/tools/dma/rmem-heap cmd option
+	awk '
+	/^(static )?int (cmd_[a-z]+|[a-z]+_options)\(/ {
+		sub(/(_options)?\(.*/, ""); sub(/.*int (cmd_)?/, ""); cmd = $0
+		print cmd " --json\n" cmd " --help"
+	}
+	/^}/ { cmd = "" }
+	cmd && /^\t\t{ "[a-z-]+", [a-z]+_argument/ {
+		print cmd " --" substr($2, 2, length($2) - 3) ($3 ~ /required/ ? "=" : "")
+	}' "$dir"/*.c | sort -u >"$logs/options"
+	grep -q '^alloc --hold=$' "$logs/options" || return 1
+	cut -d ' ' -f 1 "$logs/options" | uniq | while read -r cmd; do
+		# shellcheck disable=SC2016 # for the shell inside
+		bash -c '. "$1"; COMP_WORDS=(rmem-heap "$2" --) COMP_CWORD=2; _rmem_heap
+			printf "$2 %s\n" "${COMPREPLY[@]}"' bash "$dir/rmem-heap.bash" "$cmd"
+	done | sort | diff "$logs/options" - || return 1
+	while read -r _ option; do
+		option=${option%=}
+		grep -qF -e "${option//-/\\-}" "$dir/rmem-heap.1" ||
+			{ echo "$option is not in the man page"; return 1; }
+	done <"$logs/options"
+	# Names and paths that begin with what was typed
+	# shellcheck disable=SC2016
+	bash -c '. "$1"; cur=fu; _rmem_heap_names /dev/null /dev/full
+		cur=/dev/fu; _rmem_heap_names /dev/null /dev/full
+		[ "${COMPREPLY[*]}" = "full /dev/full" ]' bash "$dir/rmem-heap.bash"
+}
+
 # What the tool says of device trees; no kernel takes part
 check_tool() {
 	mkdir -p "$logs/check"

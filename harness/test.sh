@@ -30,6 +30,8 @@ suite "style: checkpatch, sparse, W=1, kernel-doc" harness/style.sh
 suite "first steps" harness/steps.sh
 suite "binding" harness/bindings/check.sh
 kunit "KUnit" "" "$logs/test.dtb" 'rmem_heap_*' "$export_arg" "$accounting_arg"
+one "a driver is told that the region of an overlay comes too late" \
+	grep -q "rmem-heap-test: .*/cma@10000000 came too late" "$logs/KUnit.log"
 kunit "KUnit, two processors" "" "$logs/test.dtb" rmem_heap_driver "$export_arg" \
 	ncpus=2 seccomp=on
 kunit "KUnit, hostile tree" "" "$logs/hostile.dtb" 'rmem_heap_regions*'
@@ -38,10 +40,12 @@ for n in 64 140; do
 done
 suite "make run" harness/run-tap.sh
 suite "boots of odd kinds" harness/boots.sh
+suite "trees of public reports" harness/cases.sh
 suite "selftest" selftest ""
 suite "user mappings" mappings um
 suite "the tool" tool
 one "the tool is installed" tool_install
+one "the tool's options are completed and documented" tool_options
 suite "rmem-heap check" check_tool
 suite "rmem-heap check, 2000 mutated trees" harness/check-fuzz.py 2000
 suite "generated device trees" harness/hostile.sh fixed

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -20,6 +21,17 @@
 
 static unsigned int tests, bad;
 static char output[65536];
+/* Of the terminal that commands run on, if it has columns */
+static struct winsize terminal;
+
+static bool open_terminal(int fds[2])
+{
+	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fds[0] < 0 || grantpt(fds[0]) || unlockpt(fds[0]))
+		return false;
+	fds[1] = open(ptsname(fds[0]), O_RDWR | O_NOCTTY);
+	return fds[1] >= 0 && !ioctl(fds[1], TIOCSWINSZ, &terminal);
+}
 
 /* Runs a line of words, as root or as nobody; its output goes to output[] */
 static int run(const char *line, bool nobody)
@@ -34,7 +46,8 @@ static int run(const char *line, bool nobody)
 	for (word = strtok(copy, " "); word && argc < 31; word = strtok(NULL, " "))
 		argv[argc++] = word;
 	argv[argc] = NULL;
-	if (pipe(fds))
+	*output = '\0';
+	if (terminal.ws_col ? !open_terminal(fds) : pipe(fds))
 		return -1;
 	pid = fork();
 	if (!pid) {
@@ -89,9 +102,27 @@ static void expect(const char *line, int status, const char *want)
 	}
 	snprintf(name, sizeof(name), "%s%s: %d, %s", nobody ? "(nobody) " : "", line + nobody,
 		 status, want);
+	for (word = name; *word; word++)
+		if (*word < ' ')
+			*word = '?';
 	if (!ok)
 		printf("# exit status %d\n", rc);
 	result(ok, name);
+}
+
+/* On a terminal, and no line is longer than it has columns */
+static void expect_on(unsigned short columns, const char *line, const char *want)
+{
+	char name[1200], *at, *end;
+	bool ok = true;
+
+	terminal.ws_col = columns;
+	expect(line, 0, want);
+	terminal.ws_col = 0;
+	for (at = output; (end = strstr(at, "\r\n")); at = end + 2)
+		ok = ok && end - at <= columns;
+	snprintf(name, sizeof(name), "%s: %u columns", line, columns);
+	result(ok && at != output, name);
 }
 
 static bool write_to(const char *file, const char *text)
@@ -165,11 +196,11 @@ static void check_plain(const char *heap)
 	char line[300], want[300];
 
 	expect("/rmem-heap ls", 0, "system");
-	snprintf(want, sizeof(want), "%s|?|/dev/dma_heap/%s|is what this kernel does not tell", heap,
-		 heap);
+	snprintf(want, sizeof(want), "%s|?|/dev/dma_heap/%s|? is not known: this kernel has no CONFIG_RMEM_HEAP",
+		 heap, heap);
 	expect("/rmem-heap ls", 0, want);
 	snprintf(line, sizeof(line), "/rmem-heap info %s", heap);
-	expect(line, 0, "mode|this kernel does not tell");
+	expect(line, 0, "mode|? (this kernel has no CONFIG_RMEM_HEAP)");
 	expect("/rmem-heap --json ls", 0, "\"mode\":null|\"used\":null");
 	snprintf(line, sizeof(line), "/rmem-heap alloc --clear --fill=3 --check %s 1M", heap);
 	expect(line, 0, "1 MiB, clear, filled");
@@ -178,7 +209,7 @@ static void check_plain(const char *heap)
 	snprintf(line, sizeof(line), "/rmem-heap stress -s 1 %s", heap);
 	expect(line, 0, "0 wrong");
 	snprintf(line, sizeof(line), "/rmem-heap map %s", heap);
-	expect(line, 1, "unknown to this kernel");
+	expect(line, 1, "this one is ? (this kernel has no CONFIG_RMEM_HEAP)");
 }
 
 static void check_tool(void)
@@ -189,6 +220,30 @@ static void check_tool(void)
 	expect("/rmem-heap --help", 0, "usage:");
 	expect("/rmem-heap --nonsense", 2, "usage:");
 	expect("/rmem-heap nonsense", 2, "there is no command nonsense|usage:");
+	expect("/rmem-heap ls --nonsense", 2, "usage: rmem-heap ls");
+	expect("/rmem-heap info --nonsense", 2, "usage: rmem-heap info");
+	expect("/rmem-heap info camera more", 2, "usage: rmem-heap info");
+	expect("/rmem-heap map --nonsense", 2, "usage: rmem-heap map");
+	expect("/rmem-heap map camera more", 2, "usage: rmem-heap map");
+	expect("/rmem-heap alloc --nonsense camera 4K", 2, "usage: rmem-heap alloc");
+	expect("/rmem-heap alloc --fill", 2, "usage: rmem-heap alloc");
+	expect("/rmem-heap alloc --fill=-1 camera 4K", 2, "--fill: -1 is no number");
+	expect("/rmem-heap alloc camera 5000P", 2, "no size");
+	expect("/rmem-heap alloc camera 5000000T", 2, "no size that anything has");
+	expect("/rmem-heap bench", 2, "usage: rmem-heap bench");
+	expect("/rmem-heap bench --nonsense camera", 2, "usage: rmem-heap bench");
+	expect("/rmem-heap bench camera 4K more", 2, "usage: rmem-heap bench");
+	expect("/rmem-heap bench camera 0K", 2, "no size");
+	expect("/rmem-heap stress", 2, "usage: rmem-heap stress");
+	expect("/rmem-heap stress --nonsense camera", 2, "usage: rmem-heap stress");
+	expect("/rmem-heap stress camera more", 2, "usage: rmem-heap stress");
+	expect("/rmem-heap stress -t 1025 camera", 2, "usage: rmem-heap stress");
+	expect("/rmem-heap stress -s x camera", 2, "--seconds: x is no number");
+	expect("/rmem-heap watch --nonsense", 2, "usage: rmem-heap watch");
+	expect("/rmem-heap watch -c", 2, "usage: rmem-heap watch");
+	expect("/rmem-heap watch more", 2, "usage: rmem-heap watch");
+	expect("/rmem-heap alloc --help", 0, "usage: rmem-heap alloc|!unrecognized");
+	expect("/rmem-heap info --help", 0, "usage: rmem-heap info|!unrecognized");
 
 	/* ls and info */
 	expect("/rmem-heap ls", 0,
@@ -199,8 +254,8 @@ static void check_tool(void)
 	expect("/rmem-heap ls", 0, "vram@14000000|coherent|lcd");
 	expect("/rmem-heap ls", 0, "fpga@1c000000|(/accel)|!\033");
 	expect("/rmem-heap --color=always ls", 0, "\033[32m");
-	expect("/rmem-heap --color=sometimes ls", 1, "auto, always or never");
-	expect("/rmem-heap ls more", 1, "rmem-heap info more");
+	expect("/rmem-heap --color=sometimes ls", 2, "auto, always or never");
+	expect("/rmem-heap ls more", 2, "rmem-heap info more");
 	expect("/rmem-heap --json ls", 0,
 	       "[{\"name\":|\"bounce@28000000\"|\"size\":16777216|\"devices\":[\"net\"]|\"heap\":null|]");
 	expect("/rmem-heap info vram@14000000", 0,
@@ -214,7 +269,49 @@ static void check_tool(void)
 	expect("/rmem-heap info --json camera", 0, "\"mode\":\"cma\"|\"allocator\":\"cma_alloc\"|"
 	       "\"available\":67108864|\"dirty\":null");
 	expect("/rmem-heap info nosuch", 1, "there is no region or heap nosuch; there are:|camera");
-	expect("/rmem-heap info", 1, "usage:");
+	expect("/rmem-heap info", 2, "usage:");
+
+	/* A terminal that is narrow */
+	expect_on(200, "/rmem-heap --color=never ls", "LARGEST|/dev/dma_heap/video@10000000");
+	expect_on(80, "/rmem-heap --color=never ls",
+		  "REGION|MODE|SIZE|USED|DEVICES|HEAP|bounce@28000000|restricted|16 MiB|- (no re|..|"
+		  "video@10000000|cma|64 MiB|0 B|display|yes|!LARGEST");
+	expect_on(40, "/rmem-heap --color=never ls", "REGION|HEAP|bounce@28000000|video@10000000|yes");
+	expect_on(24, "/rmem-heap --color=never ls", "REGION|HEAP|bounce@280..|video@1000..|yes");
+	setenv("COLUMNS", "60", 1);
+	expect_on(60, "/rmem-heap --color=never ls", "REGION|HEAP");
+	terminal.ws_col = 200;
+	expect("/rmem-heap --color=never ls", 0, "video@10000000|yes|!/dev");
+	terminal.ws_col = 0;
+	expect("/rmem-heap ls", 0, "LARGEST|/dev/dma_heap/video@10000000");
+	unsetenv("COLUMNS");
+
+	/* A heap's path is as good as its name. */
+	expect("/rmem-heap info /dev/dma_heap/camera", 0, "region        camera|cma");
+	expect("/rmem-heap map /dev/dma_heap/ecc-off@20000000", 0, "ecc-off@20000000, 64 MiB");
+	expect("/rmem-heap --json alloc /dev/dma_heap/camera 4K", 0, "{\"heap\":\"camera\"");
+	expect("/rmem-heap bench -n 1 /dev/dma_heap/camera 4K", 0, "4 KiB");
+	expect("/rmem-heap stress -s 1 /dev/dma_heap/camera", 0, "camera: |0 wrong");
+	expect("/rmem-heap info /dev/dma_heap/nosuch", 1, "no region or heap nosuch;");
+
+	/* A coherent pool whose size is no power of two: what it rounds up does not fit. */
+	expect("/rmem-heap alloc sound@2e000000 8M", 0, "8 MiB");
+	expect("/rmem-heap alloc sound@2e000000 9M", 1,
+	       "no 9 MiB: the pool rounds it up to 16 MiB, available 12 MiB; a buffer is at most 8 MiB");
+	expect("/rmem-heap alloc sound@2e000000 13M", 1, "no 13 MiB, rounded up to 16 MiB: in use 0 B of 12 MiB");
+	pid = hold("sound@2e000000", "4M");
+	/* The pool aligns it, too. */
+	expect("/rmem-heap alloc sound@2e000000 5M", 1,
+	       "no 5 MiB, rounded up to 8 MiB: in use 4 MiB of 12 MiB, available 8 MiB");
+	expect("/rmem-heap alloc sound@2e000000 8M", 1, "no 8 MiB: in use 4 MiB of 12 MiB|!rounded");
+	drop(pid);
+	pid = hold("sound@2e000000", "8M");
+	expect("/rmem-heap alloc sound@2e000000 3M", 0, "3 MiB");
+	drop(pid);
+	pid = hold("vram@14000000", "16M");
+	expect("/rmem-heap alloc vram@14000000 33M", 1,
+	       "no 33 MiB: the pool rounds it up to 64 MiB, available 48 MiB; a buffer is at most 32 MiB");
+	drop(pid);
 
 	/* alloc */
 	expect("/rmem-heap alloc video@10000000 1.5M", 0, "1.5 MiB");
@@ -225,12 +322,13 @@ static void check_tool(void)
 	expect("/rmem-heap alloc camera 64K /rmem-heap info nosuch", 1, "there is no region");
 	expect("/rmem-heap alloc camera 64K /nosuch", 127, "/nosuch: No such file");
 	expect("/rmem-heap --json alloc camera 5000", 0, "\"size\":8192,\"status\":0");
-	expect("/rmem-heap alloc camera 0", 1, "no size");
-	expect("/rmem-heap alloc camera 5X", 1, "5X is no size");
-	expect("/rmem-heap alloc camera -5", 1, "");
-	expect("/rmem-heap alloc --check camera 5K", 1, "--check needs --fill");
-	expect("/rmem-heap alloc --hold=x camera 5K", 1, "--hold: x is no number");
-	expect("/rmem-heap alloc camera", 1, "usage:");
+	expect("/rmem-heap alloc --hold 0 --json camera 5000", 0, "\"size\":8192,\"status\":0");
+	expect("/rmem-heap alloc camera 0", 2, "no size");
+	expect("/rmem-heap alloc camera 5X", 2, "5X is no size");
+	expect("/rmem-heap alloc camera -5", 2, "");
+	expect("/rmem-heap alloc --check camera 5K", 2, "--check needs --fill");
+	expect("/rmem-heap alloc --hold=x camera 5K", 2, "--hold: x is no number");
+	expect("/rmem-heap alloc camera", 2, "usage:");
 	expect("/rmem-heap alloc camera 1G", 1, "no 1 GiB: in use 0 B of 64 MiB, available 64 MiB");
 	expect("/rmem-heap alloc modem@2c000000 4K", 1, "has no heap: it has no owner in the device tree");
 	expect("/rmem-heap alloc --fill=1 dsp@24000000 4K", 1, "the CPU must not access");
@@ -249,24 +347,28 @@ static void check_tool(void)
 	expect("/rmem-heap map ecc-off@20000000", 0, "a character|!##");
 	expect("/rmem-heap map camera", 1, "only carveouts|cma");
 	expect("~/rmem-heap map ecc-off@20000000", 1, "only root");
-	expect("/rmem-heap map", 1, "usage:");
+	expect("/rmem-heap map", 2, "usage:");
 
 	/* bench, stress, watch */
 	expect("/rmem-heap bench -n 3 camera", 0, "SIZE|ALLOCATE|4 KiB|64 KiB|1 MiB|8 MiB");
 	expect("/rmem-heap bench -n 3 dsp@24000000 64K", 0, "64 KiB|-");
 	expect("/rmem-heap bench --json -n 3 vram@14000000 64K", 0, "[{\"size\":65536,\"alloc_ns\":");
-	expect("/rmem-heap bench -n 0 camera", 1, "usage:");
-	expect("/rmem-heap bench -n 2305843009213693953 camera", 1, "no number");
+	expect("/rmem-heap bench -n 0 camera", 2, "usage:");
+	expect("/rmem-heap bench -n 2305843009213693953 camera", 2, "no number");
 	expect("/rmem-heap --json bench camera 1G", 1, "no 1 GiB|![");
-	expect("/rmem-heap alloc camera nan", 1, "no size");
+	expect("/rmem-heap alloc camera nan", 2, "no size");
 	expect("/rmem-heap alloc camera 4K /rmem-heap info camera --json", 0, "{\"name\":\"camera\"");
 	expect("/rmem-heap bench camera 1G", 1, "no 1 GiB");
 	expect("/rmem-heap stress -s 1 -t 3 fpga@1c000000", 0, "fpga@1c000000: |buffers|0 wrong");
 	expect("/rmem-heap stress -s 1 guest@18000000", 0, "0 wrong");
 	expect("/rmem-heap stress --json -s 1 dsp@24000000", 0, "\"corrupt\":0");
-	expect("/rmem-heap stress -t 0 camera", 1, "usage:");
-	expect("/rmem-heap watch -c 2 -n 0", 0, "REGION|camera|REGION|camera");
-	expect("/rmem-heap watch -n x", 1, "no number");
+	expect("/rmem-heap stress -t 0 camera", 2, "usage:");
+	expect("/rmem-heap watch -c 2 -n 0", 0, "REGION|camera|REGION|camera|!\033");
+	expect_on(80, "/rmem-heap --color=never watch -c 1 -n 0", "\033[H\033[2J|REGION|camera");
+	expect("/rmem-heap --json watch -c 2 -n 0", 0, "[{\"name\":|}]\n[{\"name\":|}]\n|!,\n");
+	expect_on(10000, "/rmem-heap --json watch -c 2 -n 0",
+		  "[{\"name\":|}]\r\n[{\"name\":|}]\r\n|!\033");
+	expect("/rmem-heap watch -n x", 2, "no number");
 
 	/* A device that comes and goes: its links do, too */
 	expect("/rmem-heap info scratch@2d000000", 0, "exported by|driver of scratcher|devices|scratcher|"
@@ -285,6 +387,19 @@ static void check_tool(void)
 	check_limit("guest@18000000", "a limit of half a restricted pool");
 	check_limit("vram@14000000", "a limit of half a coherent pool");
 	check_limit("ecc-off@20000000", "a limit of half a carveout");
+
+	/* The class and no region, no heap either, no class, and no /sys */
+	mount("ramfs", "/sys/class/rmem_heap", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 0, "system|?|\n? is not known: the device tree has no reserved-memory regions");
+	expect("/rmem-heap info system", 0, "mode          ? (no region of the device tree has this name)");
+	mount("ramfs", "/dev/dma_heap", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: the device tree has no reserved-memory regions");
+	expect("/rmem-heap --json ls", 0, "[]");
+	expect("/rmem-heap info camera", 1, "no region or heap camera: the device tree has no");
+	mount("ramfs", "/sys/class", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: this kernel has no CONFIG_RMEM_HEAP");
+	mount("ramfs", "/sys", "ramfs", 0, NULL);
+	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: /sys is not mounted");
 }
 
 int main(void)
@@ -293,6 +408,8 @@ int main(void)
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mkdir("/dev/pts", 0755);
+	mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666");
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	/* Who may look is to be told that this is root's, not that there is nothing. */

@@ -187,16 +187,18 @@ static bool import_mappable(const struct rmem_heap *heap, struct device *dev,
 static int import_refuse(const struct rmem_heap *heap, struct device *dev,
 			 const struct phys_vec *seg)
 {
-	const char *why = "the device reaches DMA addresses up to";
 	u64 limit = min_not_zero(*dev->dma_mask, dev->bus_dma_limit);
+	char why[64];
 
 	if (is_swiotlb_force_bounce(dev) && heap->memory != RMEM_LINEAR)
-		why = "the CPU cannot copy it to the restricted pool of the device; limit";
+		strscpy(why, "and the CPU cannot copy it to the device's restricted pool");
 	else if (import_directly_mappable(dev, seg, heap->memory == RMEM_LINEAR, 0))
-		why = "in more than one of the dma-ranges of its bus; the device's limit is";
-	dev_warn_ratelimited(dev, "cannot import a buffer of %s: it is at 0x%llx to 0x%llx, %s 0x%llx\n",
-			     heap->region->name, (u64)seg->paddr,
-			     (u64)seg->paddr + seg->len - 1, why, limit);
+		strscpy(why, "in more than one of the dma-ranges of the device's bus");
+	else
+		snprintf(why, sizeof(why), "the device reaches DMA addresses up to 0x%llx", limit);
+	dev_notice_ratelimited(dev, "cannot import a buffer of %s: it is at 0x%llx to 0x%llx, %s\n",
+			       heap->region->name, (u64)seg->paddr,
+			       (u64)seg->paddr + seg->len - 1, why);
 	return -EBUSY;
 }
 

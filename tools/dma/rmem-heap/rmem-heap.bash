@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Completion for rmem-heap(1)
 
-# Names that begin with what has been typed. Not through compgen -W, which would expand them:
+# Names that begin with what has been typed, or paths of heaps. Not through compgen -W, which would expand them:
 # they come from a device tree.
 _rmem_heap_names()
 {
@@ -9,6 +9,8 @@ _rmem_heap_names()
 	for path in "$@"; do
 		name=${path##*/}
 		[[ -e $path && $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+		[[ -e $path && $cur == /dev/* && $path == "$cur"* ]] &&
+			COMPREPLY+=("$(printf %q "$path")")
 	done
 }
 
@@ -25,11 +27,12 @@ _rmem_heap()
 	case $cmd in
 	"") words="--json --color=auto --color=always --color=never --help
 		ls info map alloc bench stress watch check" ;;
-	alloc) words="--clear --fill= --check --hold=" ;;
-	bench) words="--rounds=" ;;
-	stress) words="--threads= --seconds=" ;;
-	watch) words="--interval= --count=" ;;
-	check) words="--cmdline= --page-size= --pageblock= --cma-areas= --mem= --overlay= --json" ;;
+	ls|info|map) words="--json --help" ;;
+	alloc) words="--json --help --clear --fill= --check --hold=" ;;
+	bench) words="--json --help --rounds=" ;;
+	stress) words="--json --help --threads= --seconds=" ;;
+	watch) words="--json --help --interval= --count=" ;;
+	check) words="--json --help --cmdline= --page-size= --pageblock= --cma-areas= --mem= --overlay=" ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $cmd in

@@ -35,7 +35,11 @@
 #define PICTURE	"/sys/kernel/debug/rmem_heap/map"
 #define UNKNOWN	UINT64_MAX
 
+#define HELP	{ "help", no_argument, NULL, 'h' }
+
+/* What fails at run time, and a wrong command line */
 #define die(...)	(fflush(stdout), errx(1, __VA_ARGS__))
+#define misuse(...)	(fflush(stdout), errx(2, __VA_ARGS__))
 
 static bool json;
 static bool color;
@@ -150,16 +154,16 @@ static uint64_t parse_size(const char *text)
 	const char *units = "bkmgt", *unit;
 
 	if (end == text || !(val > 0))
-		die("%s is no size; say for example 4096, 64K or 1.5M", text);
+		misuse("%s is no size; say for example 4096, 64K or 1.5M", text);
 	if (*end) {
 		unit = strchr(units, tolower(*end));
 		if (!unit || (end[1] && strcasecmp(end + 1, "ib") && strcasecmp(end + 1, "b")))
-			die("%s is no size; say for example 4096, 64K or 1.5M", text);
+			misuse("%s is no size; say for example 4096, 64K or 1.5M", text);
 		for (; unit > units; unit--)
 			val *= 1024;
 	}
 	if (!(val >= 1 && val <= (double)(1ULL << 62)))
-		die("%s is no size that anything has", text);
+		misuse("%s is no size that anything has", text);
 	return val;
 }
 
@@ -169,8 +173,41 @@ static unsigned long parse_number(const char *what, const char *text)
 	unsigned long val = strtoul(text, &end, 0);
 
 	if (end == text || *end || strchr(text, '-') || val > 1000000)
-		die("%s: %s is no number from 0 to 1000000", what, text);
+		misuse("%s: %s is no number from 0 to 1000000", what, text);
 	return val;
+}
+
+/* The next option, or -1. --help and a wrong option end the program with the usage. */
+static int next_option(int argc, char **argv, const char *letters, const struct option *options,
+		       const char *usage)
+{
+	int c = getopt_long(argc, argv, letters, options, NULL);
+
+	if (c == '?')
+		misuse("%s", usage);
+	if (c == 'h') {
+		printf("%s\n", usage);
+		exit(0);
+	}
+	return c;
+}
+
+/* The path of a heap stands for its name. */
+static const char *name_of(const char *arg)
+{
+	return strncmp(arg, HEAPS "/", strlen(HEAPS "/")) ? arg : arg + strlen(HEAPS "/");
+}
+
+/* A command whose one argument is a name */
+static const char *only_name(int argc, char **argv, const char *usage)
+{
+	static const struct option options[] = { HELP, { } };
+
+	while (next_option(argc, argv, "h", options, usage) != -1)
+		;
+	if (argc - optind != 1)
+		misuse("%s", usage);
+	return name_of(argv[optind]);
 }
 
 /* Regions and heaps */
@@ -331,6 +368,15 @@ static struct regions read_regions(void)
 	return regions;
 }
 
+/* Why values are not known, or why there is no region */
+static const char *no_regions(void)
+{
+	if (access("/sys/class", F_OK))
+		return "/sys is not mounted";
+	return access(CLASS, F_OK) ? "this kernel has no CONFIG_RMEM_HEAP" :
+				     "the device tree has no reserved-memory regions";
+}
+
 static struct region find_region(const char *name)
 {
 	struct regions all = read_regions();
@@ -348,8 +394,9 @@ static struct region find_region(const char *name)
 	*list = '\0';
 	for (i = 0, pos = 0; i < all.n; i++)
 		pos += snprintf(list + pos, len - pos, " %s", all.region[i].name);
-	die("there is no region or heap %s; there %s%s", name,
-	    all.n ? "are:" : "is none on this machine", list);
+	if (!all.n)
+		die("there is no region or heap %s: %s", name, no_regions());
+	die("there is no region or heap %s; there are:%s", name, list);
 }
 
 static int open_heap(const char *name)
@@ -382,21 +429,39 @@ static int try_alloc(int heap, uint64_t size)
 	return ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data) ? -1 : (int)data.fd;
 }
 
+/* The power of two that is not less than size, which is not more than 2^62 */
+static uint64_t round_up(uint64_t size)
+{
+	uint64_t power = page_size;
+
+	while (power < size)
+		power *= 2;
+	return power;
+}
+
 static int alloc_buffer(int heap, const char *name, uint64_t size)
 {
 	int fd = try_alloc(heap, size);
+	uint64_t whole = size;
 	struct region r;
 
 	if (fd >= 0)
 		return fd;
-	if (errno == ENOMEM) {
-		r = find_region(name);
-		die("%s: no %s: in use %s of %s, available %s; or a control group's limit", name,
-		    human(size), human(r.used), human(r.size), human(r.available));
-	}
 	if (errno == ENODEV)
 		die("%s: the driver that exported it is gone; bind it again", name);
-	die("%s: allocating %s: %s", name, human(size), strerror(errno));
+	if (errno != ENOMEM)
+		die("%s: allocating %s: %s", name, human(size), strerror(errno));
+	r = find_region(name);
+	if (r.mode && !strcmp(r.mode, "coherent"))
+		whole = round_up(size);
+	/* What is asked for fits, but not what the pool makes of it. */
+	if (size <= r.available && whole > r.available)
+		die("%s: no %s: the pool rounds it up to %s, available %s; a buffer is at most %s",
+		    name, human(size), human(whole), human(r.available),
+		    human(round_up(r.available / 2 + 1)));
+	die("%s: no %s%s%s: in use %s of %s, available %s; or a control group's limit", name,
+	    human(size), whole > size ? ", rounded up to " : "", whole > size ? human(whole) : "",
+	    human(r.used), human(r.size), human(r.available));
 }
 
 static void cpu_access(int fd, uint64_t flags)
@@ -515,18 +580,91 @@ static void json_region(const struct region *r)
 
 /* ls */
 
-static void print_devices(const struct region *r)
-{
-	unsigned int i, width = 0;
+enum { REGION, MODE, SIZE, USED, LARGEST, BUFFERS, DEVICES, HEAP, NR_COLUMNS };
 
-	for (i = 0; i < r->consumers.n; i++)
-		width += printf("%s%s", i ? "," : "", r->consumers.name[i]);
-	/* Those that only refer to it, if none of them is bound */
-	for (i = 0; !r->consumers.n && i < r->referrers.n; i++)
-		width += printf("%s(%s)", i ? "," : "", plain(r->referrers.name[i]));
-	if (!width)
-		width += printf("-");
-	printf("%*s", width < 20 ? (int)(20 - width) : 0, "");
+static const char *const titles[NR_COLUMNS] = {
+	"REGION", "MODE", "SIZE", "USED", "LARGEST", "BUFFERS", "DEVICES", "HEAP"
+};
+
+/* Columns that a narrow terminal does without, in this order */
+static const int spare[] = { LARGEST, BUFFERS, DEVICES, USED, SIZE, MODE };
+
+static unsigned int terminal_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize ws;
+
+	if (!isatty(STDOUT_FILENO))
+		return UINT_MAX;
+	if (columns && atoi(columns) > 0)
+		return atoi(columns);
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) || !ws.ws_col ? UINT_MAX : ws.ws_col;
+}
+
+/* One string of all names; with parentheses, if they only refer to the region */
+static char *join(const struct names *names, bool parentheses)
+{
+	char *text = xstrdup(names->n ? "" : "-");
+	size_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < names->n; i++) {
+		text = xalloc(text, len + strlen(names->name[i]) + 4);
+		len += sprintf(text + len, parentheses ? "%s(%s)" : "%s%s", i ? "," : "",
+			       plain(names->name[i]));
+	}
+	return text;
+}
+
+static void fill_cells(const struct region *r, char *cells[NR_COLUMNS])
+{
+	bool counted = r->heap || !r->in_class;
+	char text[PATH_MAX] = "?";
+
+	cells[REGION] = xstrdup(plain(r->name));
+	cells[MODE] = xstrdup(r->mode ?: "?");
+	cells[SIZE] = xstrdup(human(r->size));
+	cells[USED] = xstrdup(counted ? human(r->used) : "-");
+	cells[LARGEST] = xstrdup(r->largest_free == UNKNOWN ? "-" : human(r->largest_free));
+	if (r->buffers != UNKNOWN)
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)r->buffers);
+	cells[BUFFERS] = xstrdup(counted ? text : "-");
+	cells[DEVICES] = r->consumers.n ? join(&r->consumers, false) : join(&r->referrers, true);
+	if (r->heap)
+		snprintf(text, sizeof(text), HEAPS "/%s", plain(r->name));
+	else
+		snprintf(text, sizeof(text), "- (%s)", plain(r->reason ?: "no heap"));
+	cells[HEAP] = xstrdup(text);
+}
+
+static unsigned int sum_of_widths(const unsigned int *width)
+{
+	unsigned int c, sum = 0;
+
+	for (c = 0; c < NR_COLUMNS; c++)
+		sum += width[c] ? width[c] + 2 : 0;
+	return sum - 2;
+}
+
+/* Lets columns go, and takes from the others, until the table is not wider than max. */
+static bool narrow(unsigned int *width, unsigned int max)
+{
+	const unsigned int least = 16, most = 20;
+	unsigned int i;
+
+	max = max < least ? least : max;
+	if (sum_of_widths(width) <= max)
+		return false;
+	width[HEAP] = 0;
+	if (width[REGION] > max / 2)
+		width[REGION] = max / 2;
+	if (width[DEVICES] > most)
+		width[DEVICES] = most;
+	for (i = 0; i < sizeof(spare) / sizeof(*spare); i++)
+		if (sum_of_widths(width) + 2 + least > max)
+			width[spare[i]] = 0;
+	width[HEAP] = max - 2 - sum_of_widths(width);
+	return true;
 }
 
 static const char *mode_color(const char *mode)
@@ -538,52 +676,73 @@ static const char *mode_color(const char *mode)
 	return !strcmp(mode, "refused") ? "\033[31m" : "\033[32m";
 }
 
-static void print_regions(const struct regions *all)
+static void print_row(char *const cells[NR_COLUMNS], const unsigned int *width,
+		      const char *mode_is)
 {
-	int width = 6;
-	unsigned int i;
+	unsigned int c;
 
-	for (i = 0; i < all->n; i++)
-		if ((int)strlen(all->region[i].name) > width)
-			width = strlen(all->region[i].name);
+	for (c = 0; c < NR_COLUMNS; c++) {
+		int pad = width[c];
 
-	printf("%-*s  %-10s  %9s  %9s  %9s  %7s  %-20s  %s\n", width, "REGION", "MODE", "SIZE",
-	       "USED", "LARGEST", "BUFFERS", "DEVICES", "HEAP");
-	for (i = 0; i < all->n; i++) {
-		const struct region *r = &all->region[i];
-		char buffers[24] = "?";
-
-		if (r->buffers != UNKNOWN)
-			snprintf(buffers, sizeof(buffers), "%llu", (unsigned long long)r->buffers);
-		printf("%-*s  %s%-10s%s  %9s  %9s  %9s  %7s  ", width, plain(r->name),
-		       mode_color(r->mode), r->mode ?: "?", color ? "\033[0m" : "",
-		       human(r->size), r->heap || !r->in_class ? human(r->used) : "-",
-		       r->largest_free == UNKNOWN ? "-" : human(r->largest_free),
-		       r->heap || !r->in_class ? buffers : "-");
-		print_devices(r);
-		if (r->heap)
-			printf("  " HEAPS "/%s\n", r->name);
-		else
-			printf("  - (%s)\n", plain(r->reason ?: "no heap"));
+		if (!pad)
+			continue;
+		/* A cell that is cut ends with two dots. */
+		if (strlen(cells[c]) > width[c])
+			memcpy(cells[c] + width[c] - 2, "..", 3);
+		if (c < SIZE || c > BUFFERS)
+			pad = c == HEAP ? 0 : -pad;
+		printf("%s%s%*s%s", c ? "  " : "", c == MODE ? mode_is : "", pad, cells[c],
+		       c == MODE && *mode_is ? "\033[0m" : "");
 	}
-	if (all->n && access(CLASS, F_OK))
-		printf("? is what this kernel does not tell: it has no " CLASS "\n");
+	putchar('\n');
 }
 
-static void list(void)
+static void print_regions(const struct regions *all)
+{
+	char *(*cells)[NR_COLUMNS] = xalloc(NULL, (all->n + 1) * sizeof(*cells));
+	unsigned int width[NR_COLUMNS] = { }, i, c;
+	bool cut;
+
+	for (i = 0; i <= all->n; i++) {
+		for (c = 0; c < NR_COLUMNS && !i; c++)
+			cells[0][c] = xstrdup(titles[c]);
+		if (i)
+			fill_cells(&all->region[i - 1], cells[i]);
+		for (c = 0; c < NR_COLUMNS; c++)
+			if (strlen(cells[i][c]) > width[c])
+				width[c] = strlen(cells[i][c]);
+	}
+	cut = narrow(width, terminal_width());
+	for (i = 0; i <= all->n; i++) {
+		/* The name says which. */
+		if (cut && i && all->region[i - 1].heap)
+			memcpy(cells[i][HEAP], "yes", sizeof("yes"));
+		print_row(cells[i], width, i ? mode_color(all->region[i - 1].mode) : "");
+		for (c = 0; c < NR_COLUMNS; c++)
+			free(cells[i][c]);
+	}
+	free(cells);
+	for (i = 0; i < all->n; i++)
+		if (all->region[i].in_class)
+			return;
+	printf("? is not known: %s\n", no_regions());
+}
+
+/* One JSON document, with this between its regions */
+static void list(const char *between)
 {
 	struct regions all = read_regions();
 	unsigned int i;
 
 	if (!json) {
 		if (!all.n)
-			die("there is no " HEAPS " node and no reserved-memory region");
+			die("there is no heap in " HEAPS ": %s", no_regions());
 		print_regions(&all);
 		return;
 	}
 	putchar('[');
 	for (i = 0; i < all.n; i++) {
-		printf(i ? ",\n " : "");
+		printf("%s", i ? between : "");
 		json_region(&all.region[i]);
 	}
 	printf("]\n");
@@ -591,9 +750,13 @@ static void list(void)
 
 static int cmd_ls(int argc, char **argv)
 {
-	if (argc > 1)
-		die("ls takes no argument; see: rmem-heap info %s", argv[1]);
-	list();
+	static const struct option options[] = { HELP, { } };
+
+	while (next_option(argc, argv, "h", options, "usage: rmem-heap ls") != -1)
+		;
+	if (optind != argc)
+		misuse("ls takes no argument; see: rmem-heap info %s", argv[optind]);
+	list(",\n ");
 	return 0;
 }
 
@@ -609,20 +772,25 @@ static void print_names(const char *what, const struct names *names)
 	printf("%s\n", names->n ? "" : "-");
 }
 
+static const char *mode_text(const struct region *r)
+{
+	if (r->mode)
+		return r->mode;
+	return access(CLASS, F_OK) ? "? (this kernel has no CONFIG_RMEM_HEAP)" :
+				     "? (no region of the device tree has this name)";
+}
+
 static int cmd_info(int argc, char **argv)
 {
-	struct region r;
+	struct region r = find_region(only_name(argc, argv, "usage: rmem-heap info NAME"));
 
-	if (argc != 2)
-		die("usage: rmem-heap info NAME");
-	r = find_region(argv[1]);
 	if (json) {
 		json_region(&r);
 		putchar('\n');
 		return 0;
 	}
 	printf("%-14s%s\n", "region", r.name);
-	printf("%-14s%s\n", "mode", r.mode ?: "? (this kernel does not tell)");
+	printf("%-14s%s\n", "mode", mode_text(&r));
 	printf("%-14s%s\n", "size", human(r.size));
 	if (r.base != UNKNOWN)
 		printf("%-14s0x%llx\n", "base", (unsigned long long)r.base);
@@ -690,16 +858,13 @@ static int cmd_map(int argc, char **argv)
 {
 	const unsigned int columns = 64, rows = 8;
 	uint64_t cell, from, to;
+	struct region r = find_region(only_name(argc, argv, "usage: rmem-heap map NAME"));
 	struct piece *pieces;
-	struct region r;
 	unsigned int i, k, n;
 
-	if (argc != 2)
-		die("usage: rmem-heap map NAME");
-	r = find_region(argv[1]);
 	if (!r.mode || strcmp(r.mode, "carveout") || !r.heap)
 		die("%s: only carveouts with a heap have a map; this one is %s", r.name,
-		    r.mode ?: "unknown to this kernel");
+		    mode_text(&r));
 	pieces = read_pieces(r.name, &n);
 
 	if (json) {
@@ -810,7 +975,8 @@ static int cmd_alloc(int argc, char **argv)
 		{ "check", no_argument, NULL, 'c' },
 		{ "clear", no_argument, NULL, 'z' },
 		{ "hold", required_argument, NULL, 't' },
-		{ }
+		{ "json", no_argument, NULL, 'j' },
+		HELP, { }
 	};
 	bool do_fill = false, do_check = false, do_clear = false;
 	unsigned long seed = 0, hold = 0;
@@ -821,7 +987,7 @@ static int cmd_alloc(int argc, char **argv)
 	int c, fd, rc = 0;
 	uint64_t size, bad;
 
-	while ((c = getopt_long(argc, argv, "+f:czt:", options, NULL)) != -1) {
+	while ((c = next_option(argc, argv, "+f:czt:jh", options, usage)) != -1) {
 		switch (c) {
 		case 'f':
 			do_fill = true;
@@ -836,15 +1002,16 @@ static int cmd_alloc(int argc, char **argv)
 		case 't':
 			hold = parse_number("--hold", optarg);
 			break;
-		default:
-			die("%s", usage);
+		case 'j':
+			json = true;
+			break;
 		}
 	}
 	if (argc - optind < 2)
-		die("%s", usage);
+		misuse("%s", usage);
 	if (do_check && !do_fill)
-		die("--check needs --fill: what should be there?");
-	name = argv[optind++];
+		misuse("--check needs --fill: what should be there?");
+	name = name_of(argv[optind++]);
 	size = parse_size(argv[optind++]);
 
 	fd = alloc_buffer(open_heap(name), name, size);
@@ -931,9 +1098,10 @@ static int cmd_bench(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "rounds", required_argument, NULL, 'n' },
-		{ }
+		HELP, { }
 	};
 	static const uint64_t sizes[] = { 4096, 65536, 1048576, 8388608 };
+	const char *usage = "usage: rmem-heap bench [-n ROUNDS] NAME [SIZE]";
 	unsigned long rounds = 30, r, i;
 	uint64_t *alloc, *map, *release, only = 0, t0;
 	bool mappable = true;
@@ -942,14 +1110,11 @@ static int cmd_bench(int argc, char **argv)
 	uint8_t *mem;
 	size_t pos;
 
-	while ((c = getopt_long(argc, argv, "n:", options, NULL)) != -1) {
-		if (c != 'n')
-			die("usage: rmem-heap bench [-n ROUNDS] NAME [SIZE]");
+	while ((c = next_option(argc, argv, "n:h", options, usage)) != -1)
 		rounds = parse_number("--rounds", optarg);
-	}
 	if (argc - optind < 1 || argc - optind > 2 || !rounds)
-		die("usage: rmem-heap bench [-n ROUNDS] NAME [SIZE]");
-	name = argv[optind];
+		misuse("%s", usage);
+	name = name_of(argv[optind]);
 	if (argc - optind == 2)
 		only = parse_size(argv[optind + 1]);
 	heap = open_heap(name);
@@ -1059,7 +1224,7 @@ static int cmd_stress(int argc, char **argv)
 	static const struct option options[] = {
 		{ "threads", required_argument, NULL, 't' },
 		{ "seconds", required_argument, NULL, 's' },
-		{ }
+		HELP, { }
 	};
 	const char *usage = "usage: rmem-heap stress [-t THREADS] [-s SECONDS] NAME";
 	unsigned long threads = 4, seconds = 5, i;
@@ -1068,17 +1233,15 @@ static int cmd_stress(int argc, char **argv)
 	struct region r;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "t:s:", options, NULL)) != -1) {
+	while ((c = next_option(argc, argv, "t:s:h", options, usage)) != -1) {
 		if (c == 't')
 			threads = parse_number("--threads", optarg);
-		else if (c == 's')
-			seconds = parse_number("--seconds", optarg);
 		else
-			die("%s", usage);
+			seconds = parse_number("--seconds", optarg);
 	}
 	if (argc - optind != 1 || !threads || threads > 1024)
-		die("%s", usage);
-	r = find_region(argv[optind]);
+		misuse("%s", usage);
+	r = find_region(name_of(argv[optind]));
 	all = calloc(threads, sizeof(*all));
 	if (!all)
 		die("out of memory");
@@ -1116,27 +1279,26 @@ static int cmd_watch(int argc, char **argv)
 	static const struct option options[] = {
 		{ "interval", required_argument, NULL, 'n' },
 		{ "count", required_argument, NULL, 'c' },
-		{ }
+		HELP, { }
 	};
+	const char *usage = "usage: rmem-heap watch [-n SECONDS] [-c TIMES]";
 	unsigned long interval = 2, count = 0, i;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:c:", options, NULL)) != -1) {
+	while ((c = next_option(argc, argv, "n:c:h", options, usage)) != -1) {
 		if (c == 'n')
 			interval = parse_number("--interval", optarg);
-		else if (c == 'c')
-			count = parse_number("--count", optarg);
 		else
-			die("usage: rmem-heap watch [-n SECONDS] [-c TIMES]");
+			count = parse_number("--count", optarg);
 	}
 	if (optind != argc)
-		die("usage: rmem-heap watch [-n SECONDS] [-c TIMES]");
+		misuse("%s", usage);
 	for (i = 0; !count || i < count; i++) {
 		if (i)
 			sleep(interval);
-		if (isatty(STDOUT_FILENO))
+		if (!json && isatty(STDOUT_FILENO))
 			printf("\033[H\033[2J");
-		list();
+		list(",");
 		fflush(stdout);
 	}
 	return 0;
@@ -1196,7 +1358,7 @@ int main(int argc, char **argv)
 			else if (!strcmp(optarg, "never"))
 				color = false;
 			else if (strcmp(optarg, "auto"))
-				die("--color is auto, always or never");
+				misuse("--color is auto, always or never");
 			break;
 		case 'h':
 			print_help(stdout);
@@ -1213,10 +1375,9 @@ int main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	optind = 0;
-	/* Wherever it is said */
+	/* Wherever it is said; alloc finds it itself, before what may be another program's. */
 	for (i = 1; i < (unsigned int)argc && strcmp(argv[i], "--"); i++) {
-		/* What comes after alloc's own options may be another program's. */
-		if (!strcmp(argv[0], "alloc") && *argv[i] != '-')
+		if (!strcmp(argv[0], "alloc"))
 			break;
 		if (strcmp(argv[i], "--json"))
 			continue;

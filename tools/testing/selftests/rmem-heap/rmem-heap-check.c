@@ -4,7 +4,7 @@
  *
  * usage: rmem-heap-check [-v] [-r NAME] [-h]
  *
- *   -v       print each check
+ *   -v       print each check, and as process 1 leave the kernel's notices on the console
  *   -r NAME  test only the region of that name
  *   -h       help
  *
@@ -36,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -1804,6 +1805,10 @@ int main(int argc, char **argv)
 		print_usage(stderr);
 		ret = 2;
 	}
+
+	/* The kernel's notices about devices that cannot import are not for the table. */
+	if (init && !verbose)
+		klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 5);
 
 	if (!ret) {
 		if (init)
