@@ -7,7 +7,7 @@ DEBUG ?=
 LLVM ?=
 variant := $(or $(VARIANT),$(if $(filter-out 0,$(DEBUG)),debug),$(if $(filter-out 0,$(LLVM)),clang))
 
-export KDIR DTB INITRD APPEND MEM TIMEOUT ONLY
+export KDIR DTB INITRD APPEND MEM TIMEOUT ONLY SHAPES
 
 help:
 	@echo 'make tree                 assemble the kernel source in build/tree'
@@ -36,6 +36,8 @@ help:
 	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
 	@echo 'make importers            vivid, virtio-gpu, udmabuf and edu on heap buffers'
 	@echo 'make clients              stress-ng, gdb, udevd, v4l2-ctl, GStreamer and cam on heaps'
+	@echo 'make boards               check the device trees of all boards, boot their regions'
+	@echo '      SHAPES=20 ONLY="arm64/ti/*"'
 	@echo 'make clean                remove what was built, keep the kernel source'
 	@echo 'make distclean            remove build/'
 
@@ -84,6 +86,11 @@ clients: tree
 	@harness/kernel.sh um clients
 	@exec harness/clients.sh
 
+boards: tree
+	@harness/kernel.sh um
+	@harness/kernel.sh um plain
+	@exec harness/boards.sh
+
 clean:
 	@for f in build/* build/.[!.]*; do \
 		case $$f in build/cache|build/src|build/apt) ;; *) rm -rf "$$f" ;; esac; \
@@ -93,5 +100,5 @@ distclean:
 	rm -rf build
 
 .PHONY: help tree kernel boot run test test-all bench coverage mutants demo-framebuffer \
-	demo-restricted importers clients clean distclean
+	demo-restricted importers clients boards clean distclean
 .DEFAULT_GOAL := help

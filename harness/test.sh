@@ -13,7 +13,7 @@ all=${1:-}
 [ -z "$all" ] || [ "$all" = all ] || die "the argument can only be: all"
 cd "$root"
 # What narrows a test by hand
-unset CHECK_TREE ONLY FILTER KERNEL BREAK SHRINK POINTS TIMEOUT UML_MEM \
+unset CHECK_TREE ONLY FILTER KERNEL BREAK SHRINK POINTS SHAPES TABLE TIMEOUT UML_MEM \
 	UML_DTB UML_KERNEL UML_APPEND FRAGMENT OBJECTS
 lock_folder "$logs"
 if [ "$all" = all ]; then
@@ -76,6 +76,7 @@ if [ "$all" = all ]; then
 	suite "boots with cma_heap as a module" harness/boots.sh modules
 	kernel VARIANT=plain
 	suite "the tool without our code" tool plain
+	suite "regions of all boards" harness/boards.sh
 	suite "make clients" setpriv --pdeathsig TERM make clients
 	suite "make coverage" setpriv --pdeathsig TERM make coverage
 	suite "mistakes that KUnit must notice" harness/mutants.sh few

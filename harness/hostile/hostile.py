@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """usage: hostile.py ROOT DIR fixed|all|SEED...|FIRST-LAST   (called by hostile.sh)
 
-Boots a tree for each seed, and the kept ones, and compares what the machine says with the
-oracle. What fails is made smaller for as long as it fails in the same way.
+Boots a tree for each seed, and the kept ones, and compares what the machine says with what
+`rmem-heap check` predicts. What fails is made smaller for as long as it fails in the same way.
 """
-import hashlib
 import os
 import re
 import shutil
@@ -13,16 +12,16 @@ import subprocess
 import sys
 import time
 
-import oracle
+import verdict
 
 ROOT, DIR = sys.argv[1:3]
 HERE = os.path.dirname(os.path.abspath(__file__))
-GEN, INITRD = DIR + "/gen", DIR + "/init.cpio"
+GEN, INITRD, TOOL = DIR + "/gen", DIR + "/init.cpio", DIR + "/rmem-heap"
 LIMIT = 20
 MEM = "512M"
 SHRINK_BOOTS = 250
 
-CELLS = r"WARNING: drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
+CELLS = r"WARNING: \S*drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
     r"fdt\.c:\d+ at early_init_dt_scan_root)"
 
 # Reports of code that is not ours, for trees that are wrong in a certain way: a name, what the
@@ -30,34 +29,34 @@ CELLS = r"WARNING: drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
 TOLERATED = [
     # cma_activate_area() warns about an area that is not RAM, and goes on to initialise pages
     # that do not exist, which is its end.
-    ("CMA area outside of memory", r"WARNING: mm/cma\.c:\d+ at cma_init_reserved_areas",
-     oracle.Oracle.cma_outside_ram, True),
+    ("CMA area outside of memory", r"WARNING: \S*mm/cma\.c:\d+ at cma_init_reserved_areas",
+     verdict.Tree.cma_outside_ram, True),
     # User-Mode Linux has no memory but RAM: memremap() has nothing to map, and says so.
-    ("memory outside of RAM on User-Mode Linux", r"WARNING: lib/logic_iomem\.c:\d+ at ioremap",
-     oracle.Oracle.outside_ram, False),
+    ("memory outside of RAM on User-Mode Linux", r"WARNING: \S*lib/logic_iomem\.c:\d+ at ioremap",
+     verdict.Tree.outside_ram, False),
     # The end of __reservedmem_of_table is aligned more than its entries, so that the loop sees
     # an entry of zeros, whose name an empty string matches; it has no operations.
     ("empty string in compatible", r"RIP: .*:(fdt_(validate|fixup)|__reserved_mem_init)_",
-     oracle.Oracle.empty_compatible, True),
+     verdict.Tree.empty_compatible, True),
     # CMA areas are in sysfs under their names, and so are nodes.
     ("two areas of one name", r"sysfs: cannot create duplicate filename '/kernel/mm/cma/",
-     oracle.Oracle.areas_of_one_name, False),
-    ("node without a name", r"WARNING: lib/kobject\.c:\d+ at kobject_add_internal",
-     oracle.Oracle.nameless, False),
+     verdict.Tree.areas_of_one_name, False),
+    ("node without a name", r"WARNING: \S*lib/kobject\.c:\d+ at kobject_add_internal",
+     verdict.Tree.nameless, False),
     # Devices are made of some kinds of regions, and their addresses looked up. Our own code
     # has no business there.
-    ("no #address-cells or #size-cells", CELLS, oracle.Oracle.no_cells, False),
+    ("no #address-cells or #size-cells", CELLS, verdict.Tree.no_cells, False),
 ]
 # Trees that end the machine before our code is reached, in any way: mostly the console is not up
 # yet, and nothing is seen. It must not be us.
 FATAL = [
     # See above; or it never ends.
-    ("CMA area outside of memory", oracle.Oracle.cma_outside_ram),
+    ("CMA area outside of memory", verdict.Tree.cma_outside_ram),
     # What cannot become a pool is given back to the page allocator, and what can is given to it
     # as a CMA area, with all that boot has put there.
-    ("pool over what boot has put there", oracle.Oracle.area_over_boot),
+    ("pool over what boot has put there", verdict.Tree.area_over_boot),
     # Its children go to where it is not.
-    ("node without a name", oracle.Oracle.nameless),
+    ("node without a name", verdict.Tree.nameless),
 ]
 STACK = re.compile(r"(?:\] \? |RIP: \w+:)(\w[\w.]*)\+0x(?!0/)")
 # Every way into our code is through a function of one of these prefixes.
@@ -75,23 +74,13 @@ def trace(text, line):
     return " " + " ".join(STACK.findall(part))
 
 
-def boot(dtb, cmdline, log, limit):
-    """0, 124 when the time was up, or anything else"""
-    env = dict(os.environ, DTB=dtb, INITRD=INITRD, APPEND=cmdline, MEM=MEM, TIMEOUT=str(limit),
-               CHECK_TREE="0")
-    with open(log, "wb") as out:
-        return subprocess.call([ROOT + "/harness/boot.sh"], env=env, stdin=subprocess.DEVNULL,
-                               stdout=out, stderr=out)
-
-
 def try_tree(dtb, cmdline, log):
-    """(what is wrong, the oracle, remarks)"""
+    """(what is wrong, the tree, remarks)"""
+    said, = verdict.predict(TOOL, "--cmdline", cmdline, "--mem", MEM, dtb)
     with open(dtb, "rb") as f:
-        judge = oracle.Oracle(f.read(), cmdline)
-    limit = 5 if any(when(judge) for _, when in FATAL) else LIMIT
-    rc = boot(dtb, cmdline, log, limit)
-    with open(log, "rb") as f:
-        console = f.read()
+        tree = verdict.Tree(f.read(), said, cmdline)
+    limit = 5 if any(when(tree) for _, when in FATAL) else LIMIT
+    rc, console = verdict.boot(ROOT, INITRD, dtb, cmdline, log, limit, MEM)
     text = console.decode(errors="replace").replace("\r", "")
     bad, remarks, ended = [], [], False
     # What is a report, harness/reports.sh says; here it is which one it is.
@@ -100,7 +89,7 @@ def try_tree(dtb, cmdline, log):
     for line in re.findall(r"^\d+:(.*)", out.decode(errors="replace").replace("\r", ""), re.M) + \
             re.findall(r".*RIP: .*", text):
         for name, what, when, end in TOLERATED:
-            if re.search(what, line) and when(judge) and \
+            if re.search(what, line) and when(tree) and \
                not (what == CELLS and OURS.search(trace(text, line))):
                 remarks.append(name)
                 ended |= end
@@ -117,12 +106,12 @@ def try_tree(dtb, cmdline, log):
             re.search(r"RIP: \w+:(\w+)|$", text)[1] or first[0]
         bad.append(("report " + where, first[0]))
     if ended and rc not in (0, 124):
-        return bad, judge, remarks
+        return bad, tree, remarks
     if rc and "\nH done" not in text and not ours and \
        not re.search(r"^(<\d>)?rmem_heap", text, re.M):
-        fatal = [what for what, when in FATAL if when(judge)]
+        fatal = [what for what, when in FATAL if when(tree)]
         if fatal:
-            return [], judge, remarks + fatal
+            return [], tree, remarks + fatal
     if rc == 124:
         bad.append(("timeout", "not done after %d seconds" % limit))
     elif rc:
@@ -130,8 +119,8 @@ def try_tree(dtb, cmdline, log):
     elif "\nH done" not in text:
         bad.append(("crash", "the program in it did not get to its end"))
     else:
-        bad += oracle.compare(judge, console)
-    return bad, judge, remarks
+        bad += verdict.compare(tree, console)
+    return bad, tree, remarks
 
 
 def shrink(dtb, cmdline, kind, base):
@@ -204,13 +193,9 @@ def kept_trees():
 
 def key():
     """What a seed that has passed depends on"""
-    h = hashlib.sha1()
-    files = [ROOT + "/build/%s/linux" % os.environ.get("KERNEL", "um"), GEN, DIR + "/init", HERE + "/oracle.py",
-             HERE + "/hostile.py"]
-    for name in files:
-        with open(name, "rb") as f:
-            h.update(f.read())
-    return h.hexdigest()[:16]
+    files = [verdict.kernel(ROOT), GEN, TOOL, DIR + "/init", HERE + "/hostile.py",
+             HERE + "/verdict.py", HERE + "/fdt.py"]
+    return verdict.content(files)[:16]
 
 
 def main():
@@ -233,21 +218,22 @@ def main():
     os.makedirs(DIR + "/failed", exist_ok=True)
     start = last = time.time()
     n = failed = skipped = nregions = nheaps = 0
-    excused = 0
+    excused = depends = 0
 
     def one(name, base, dtb, cmdline):
-        nonlocal n, failed, nregions, nheaps, excused
+        nonlocal n, failed, nregions, nheaps, excused, depends
         n += 1
         log = DIR + "/now.log"
-        bad, judge, remarks = try_tree(dtb, cmdline, log)
+        bad, tree, remarks = try_tree(dtb, cmdline, log)
         with open(log, "rb") as f:
             console = f.read()
         heaps = console.count(b"\nH heap ") - 1 if b"\nH heap " in console else 0
-        nregions += len(judge.regions)
+        nregions += len(tree.regions)
         nheaps += heaps
+        depends += sum(r.depends for r in tree.regions)
         excused += bool(remarks)
         text = "%s: %d region%s, %d heap%s" % (
-            name, len(judge.regions), "s"[len(judge.regions) == 1:], heaps, "s"[heaps == 1:])
+            name, len(tree.regions), "s"[len(tree.regions) == 1:], heaps, "s"[heaps == 1:])
         if remarks:
             text += " (tolerated: %s)" % ", ".join(sorted(set(remarks)))
         print("%s %d - %s" % ("not ok" if bad else "ok", n, text))
@@ -296,6 +282,11 @@ def main():
     few = excused <= max(3, (n + 4) // 5)
     failed += not few
     print("%s %d - few trees make others report: %d" % ("ok" if few else "not ok", n, excused))
+    n += 1
+    few = depends <= nregions // 10 + 10
+    failed += not few
+    print("%s %d - few predictions depend on more than the tree: %d of %d" %
+          ("ok" if few else "not ok", n, depends, nregions))
     print("1..%d" % n)
     print("# %d trees with %d regions and %d heaps, %d failed, %.2f s a tree" %
           (n, nregions, nheaps, failed, (time.time() - start) / max(n, 1)))

@@ -249,6 +249,13 @@ static void find_refs(struct tree *t)
 	if (!t->nr_by_phandle)
 		return;
 	qsort_r(t->by_phandle, t->nr_by_phandle, sizeof(*t->by_phandle), by_phandle_cmp, t);
+	/* No compiler gives one phandle to two nodes. */
+	for (i = 1; i < t->nr_by_phandle; i++)
+		if (t->nodes[t->by_phandle[i - 1]->node].phandle ==
+		    t->nodes[t->by_phandle[i]->node].phandle) {
+			t->by_phandle[i - 1]->doubt = true;
+			t->by_phandle[i]->doubt = true;
+		}
 
 	find_mirrors(t, mirror);
 	for (i = 0; i < t->nr_nodes; i++)
@@ -793,16 +800,34 @@ bool overlap(const struct region *a, const struct region *b)
 	return common(b->base, b->size, &r);
 }
 
+/* The core takes a status that is no string for "okay" when it reserves memory. */
+static bool is_reserved(const struct tree *t, const struct region *r)
+{
+	const struct prop *status = find_prop(t, r->node, "status");
+
+	return r->status != DISABLED || (status && !memchr(status->data, 0, status->len));
+}
+
+static uint64_t last_byte(const struct region *r)
+{
+	uint64_t last = r->base + (r->size - 1);
+
+	return last < r->base ? UINT64_MAX : last;
+}
+
 static void check_overlaps(struct tree *t)
 {
 	struct region *furthest = NULL;
+	bool astray = false;
 	unsigned int i;
 
 	for (i = 0; i < t->nr_by_base; i++) {
 		struct region *r = t->by_base[i];
+		uint64_t inside = covered(&t->ram, r->base, r->size);
 
-		if (r->status == DISABLED)
+		if (!is_reserved(t, r))
 			continue;
+		astray |= inside && inside != r->size;
 		if (furthest && overlap(furthest, r)) {
 			/* The memory of one that was refused has gone back. */
 			if (!furthest->entry || !r->entry) {
@@ -814,9 +839,12 @@ static void check_overlaps(struct tree *t)
 			if (r->entry)
 				problem(furthest, text(t, "it overlaps %s", r->name));
 		}
-		if (!furthest || r->base + r->size > furthest->base + furthest->size)
+		if (!furthest || last_byte(r) > last_byte(furthest))
 			furthest = r;
 	}
+	/* What is only partly RAM may not be reserved: the kernel places others in it. */
+	for (i = 0; i < t->nr_regions && astray; i++)
+		t->regions[i].doubt |= t->regions[i].dynamic;
 }
 
 static void check_names(struct tree *t)
