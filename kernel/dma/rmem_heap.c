@@ -284,7 +284,7 @@ static bool __init heap_register_region(struct rmem_region *region)
 	else
 		pr_info("%s: %s,%s not exported: %s\n", region->name, rmem_heap_kind(region),
 			place, region->reason);
-	if (region->heap && region->mode == RMEM_HEAP_CMA && region->owner[0])
+	if (region->heap && region->mode == RMEM_HEAP_CMA && region->owner[0] && !region->owned)
 		pr_warn("%s: %s: the kernel may fault when a program uses the heap; rmem_heap.export=!%s holds it back\n",
 			region->name, region->owner, region->name);
 	return counted;

@@ -104,6 +104,8 @@ static void __init memory_check_namesakes(struct memory_range *ranges, size_t n)
 		if ((!i || memory_cmp_names(range - 1, range)) &&
 		    (i + 1 == n || memory_cmp_names(range, range + 1)))
 			continue;
+		/* Nor is it known whose operations the entry has. */
+		range->region->owned = false;
 		rmem_invalidate(range->region, "two nodes have this name");
 		if (range->region->rmem &&
 		    !of_property_read_reg(range->region->of_node, 0, &base, &size))

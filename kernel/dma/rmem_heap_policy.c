@@ -134,7 +134,7 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 	}
 
 	if (available && admin == RMEM_MATCH_NAME) {
-		if (region->owner[0] && region->mode != RMEM_HEAP_CMA)
+		if (region->owned || (region->owner[0] && region->mode != RMEM_HEAP_CMA))
 			pr_warn("%s: exporting it although %s: %s; make sure that nothing else uses the region\n",
 				region->name, region->owner, policy_clearing(region));
 		return "rmem_heap.export";
