@@ -118,9 +118,6 @@ class Tree:
 
     # What the machine cannot have: faults of others, and of User-Mode Linux
 
-    def cma_outside_ram(self):
-        return any(r.fixed and r.reusable and r.end > RAM for r in self.regions)
-
     def area_over_boot(self):
         """A pool where boot has put the kernel, the initial file system or this tree"""
         return any(r.fixed and (r.base < LOW or r.end > HIGH) and r.base < RAM and
@@ -149,8 +146,7 @@ class Tree:
     # Heaps that mainline makes
 
     def is_mainlines(self, r):
-        return bool(r.pools) and r.reusable and (r.kind == "owned" or r.depends) and \
-            b"!" + r.name not in self.words
+        return bool(r.pools) and r.reusable and r.depends and b"!" + r.name not in self.words
 
     def default_area(self):
         """May, and must there be, default_cma_region?"""
@@ -159,7 +155,10 @@ class Tree:
         held = b"!default_cma_region" in self.words or \
             any(b"!" + r.name in self.words for r in areas)
         may = any(b"!" + r.name not in self.words for r in areas)
-        return may, len(areas) == 1 and areas[0].kind == "cma" and not areas[0].depends and not held
+        # The alias of an area with an owner stays.
+        must = len(areas) == 1 and areas[0].said["mode"] == "cma" and \
+            areas[0].said["heap"]["name"] and not areas[0].depends and not held
+        return may, must
 
 
 def unescape(text):
