@@ -266,6 +266,16 @@ def predictions():
         found, _ = check(dtb(TREE % ("", body, "")))
         yield "a CMA area at %x, and a region in it" % base, \
             [[r["status"], r["depends"]] for r in found["regions"]] != wanted
+    for first, second, wanted in (
+            ("b", "cam", [["available", True], ["refused", False]]),
+            ("cam", "b", [["refused", False], ["refused", False]]),
+            ("b", "lies beside", [["available", False], ["available", False]])):
+        body = {"b": "b@50100000 { no-map; reg = <0 0x50100000 0 0x1000>; };",
+                "cam": "cam@50000000 { %s reg = <0 0x50000000 0 0x800000>; };" % cma,
+                "lies beside": "cam@50800000 { %s reg = <0 0x50800000 0 0x800000>; };" % cma}
+        found, _ = check(dtb(TREE % ("", body[first] + body[second], "")))
+        yield "memory that is not mapped, and a CMA area: %s, %s" % (first, second), \
+            [[r["status"], r["depends"]] for r in found["regions"]] != wanted
     body = "cam@7fc00000 { %s reg = <0 0x7fc00000 0 0x800000>; };" % cma
     for more in "", 'memory@90000000 { device_type = "memory"; reg = <0 0x90000000 0 0>; };':
         found, _ = check(dtb(TREE % ("", body, more)))
@@ -306,6 +316,16 @@ def predictions():
     text = "/dts-v1/; / { memory { device_type = \"memory\"; reg = <0x40000000 0x40000000>; };" \
         "reserved-memory { #address-cells = <%d>; #size-cells = <1>; ranges;" \
         "a@50000000 { reg = <%s0x50000000 0x1000>; }; }; cpus { }; };"
+    for na, ns, status in (1, 1, "available"), (3, 2, "available"), (4, 4, "available"), \
+            (5, 1, "refused"), (1, 0, "refused"):
+        cells = "#address-cells = <%d>; #size-cells = <%d>;" % (na, ns)
+        tree = "/dts-v1/; / { %s reserved-memory { %s ranges; a { reg = <%s0x1000>; }; }; };" % (
+            cells, cells, "0 " * (na - 1) + "0x50000000 " + "0 " * (ns - 1) if ns else "")
+        found, _ = check(dtb(tree))
+        yield "a root with cells %d and %d" % (na, ns), \
+            [found["regions"][0][k] for k in ("status", "base")] != \
+            [status, 0x50000000] and status == "available" or \
+            found["regions"][0]["status"] != status
     for na, zero, status in (1, "", "available"), (2, "0 ", "refused"):
         found, _ = check(dtb(text % (na, zero)))
         yield "a root without cells, and %d in reserved-memory" % na, \

@@ -88,11 +88,13 @@ class Region:
 
     def allowed(self, words):
         """The kinds that the region may be shown as, each with or without a heap"""
-        heap, mode = self.said["heap"], self.said["mode"]
+        mode, got = self.said["mode"], self.said["heap"]["cmdline"]
         named, held = self.name in words, b"!" + self.name in words
-        got = not held and (heap["default"] or heap["export"] or named and heap["name"] or
-                            b"*" in words and heap["all"])
         kinds = {(self.kind, got)}
+        # There can be no more heaps.
+        if self.kind == mode and not got and not held and \
+                (mode == "cma" or named or self.export):
+            kinds = {("refused", False)}
         if self.kind == "owned" and named and not held:
             kinds.add((mode, True) if got else ("refused", False))
         if self.depends:

@@ -366,8 +366,10 @@ static void check_frame(struct tree *t)
 {
 	uint32_t na, ns;
 
-	if (t->na < 1 || t->na > 2 || t->ns < 1 || t->ns > 2)
-		t->frame_fault = "#address-cells and #size-cells of the root must be 1 or 2";
+	if (!t->na || t->na > MAX_CELLS || !t->ns || t->ns > MAX_CELLS)
+		t->frame_fault = text(t,
+				      "#address-cells and #size-cells of the root must be 1 to %u",
+				      MAX_CELLS);
 	else if (!read_u32(t, t->frame, "#address-cells", &na) || na != t->na ||
 		 !read_u32(t, t->frame, "#size-cells", &ns) || ns != t->ns)
 		t->frame_fault = text(t,
@@ -503,6 +505,22 @@ static const char *part_in_ram(struct tree *t, const struct region *r)
 			"it lies outside RAM";
 }
 
+/* Is a part of a region not mapped, for one that came before it? Memory ends there. */
+static bool is_split(struct tree *t, const struct region *r)
+{
+	struct range range = { r->base, r->size };
+	const struct region *before;
+
+	for (before = t->regions; before < r && spend(t, 1); before++) {
+		uint64_t part = !before->fixed || !before->no_map || before->status != AVAILABLE ?
+				0 : common(before->base, before->size, &range);
+
+		if (part && part != r->size)
+			return true;
+	}
+	return false;
+}
+
 static void check_entry(struct tree *t, struct region *r)
 {
 	const struct prop *reg = find_prop(t, r->node, "reg");
@@ -526,6 +544,8 @@ static void check_entry(struct tree *t, struct region *r)
 	else if (takes_cma(r) && r->fixed && t->ram_known && !t->ram_partial &&
 		 covered(&t->ram, r->base, r->size) != r->size)
 		refuse(r, part_in_ram(t, r));
+	else if (takes_cma(r) && r->fixed && is_split(t, r))
+		refuse(r, "a no-map region lies in it");
 	/* The allocators of shared pools are asked first. */
 	else if (r->restricted && !(r->shared && (takes_cma(r) || !r->reusable)) &&
 		 (r->reusable || r->no_map || has(t, r->node, "linux,cma-default") ||
@@ -970,10 +990,10 @@ void predict(struct tree *t)
 	for (node = t->nodes[t->frame].child; node >= 0; node = t->nodes[node].next)
 		t->regions[t->nr_regions++].node = node;
 	check_frame(t);
-	if (t->frame_fault && (t->na > 2 || t->ns > 2)) {
-		/* Numbers of more cells are nothing that can be compared. */
-		t->na = t->na > 2 ? 2 : t->na;
-		t->ns = t->ns > 2 ? 2 : t->ns;
+	if (t->frame_fault) {
+		/* What has more cells is no number. */
+		t->na = t->na > MAX_CELLS ? MAX_CELLS : t->na;
+		t->ns = t->ns > MAX_CELLS ? MAX_CELLS : t->ns;
 	}
 	for (i = 0; i < n; i++)
 		read_region(t, &t->regions[i]);
