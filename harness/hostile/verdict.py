@@ -9,6 +9,7 @@ import subprocess
 import fdt
 
 PAGE = 4096
+MAX_HEAPS = 112
 RAM = 512 << 20         # what hostile.py boots with
 LOW = 32 << 20          # Below this, and in the last 64 MiB, boot puts things of its own.
 HIGH = RAM - (64 << 20)
@@ -86,7 +87,7 @@ class Region:
     def end(self):
         return self.base + self.size
 
-    def allowed(self, words):
+    def allowed(self, words, full):
         """The kinds that the region may be shown as, each with or without a heap"""
         mode, got = self.said["mode"], self.said["heap"]["cmdline"]
         named, held = self.name in words, b"!" + self.name in words
@@ -95,6 +96,8 @@ class Region:
         if self.kind == mode and not got and not held and \
                 (mode == "cma" or named or self.export):
             kinds = {("refused", False)}
+        elif self.kind == mode and not got and full and b"*" in words:
+            kinds.add(("refused", False))
         if self.kind == "owned" and named and not held:
             kinds.add((mode, True) if got else ("refused", False))
         if self.depends:
@@ -117,6 +120,7 @@ class Tree:
         self.agrees = names == [n.name for n in nodes]
         self.regions = [Region(n, cells, s) for n, s in zip(nodes, said["regions"])] \
             if self.agrees else []
+        self.full = sum(r.said["heap"]["cmdline"] for r in self.regions) == MAX_HEAPS
 
     # What the machine cannot have: faults of others, and of User-Mode Linux
 
@@ -217,7 +221,7 @@ def compare(tree, console):
         in_sysfs = 0 < len(r.name) < 256 and r.name not in (b".", b"..") and r is same[0]
         attrs = sysfs.get(r.name, {}) if in_sysfs else {}
         said = messages(console, r.name)
-        allowed = r.allowed(tree.words)
+        allowed = r.allowed(tree.words, tree.full)
         if not said and ("carveout", False) in allowed and len(same) == 1:
             # One line for all of them
             silent += 1
