@@ -230,10 +230,15 @@ def predictions():
                        ('compatible = "x"; tx-mem = <0x99>;', True),
                        ('compatible = "x"; memory-region = <0x99>; tx-mem = <0x99>;', True),
                        ('compatible = "x"; memory-region = <1 0x99>;', True),
-                       ('memory-region = <0x99>;', True)):
+                       ('memory-region = <0x99>;', True),
+                       ('status = "disabled"; compatible = "x"; memory-region = <1 0x99>;', True)):
         found, _ = check(dtb(TREE % ("", pool, "d { %s };" % user)))
         yield "`*` leaves a pool out: %s %s" % (user, sign), \
             found["regions"][0]["heap"]["all"] == sign
+    user = '%s { compatible = "me,fb"; reg = <0 0x50000000 0 0x10>; };'
+    for name, says in ("fb", b"out: the memory of /fb lies in"), ("__fb", b"out: no node refers"):
+        yield "`*` leaves a pool out, and the text says why: " + name, \
+            says not in run(dtb(TREE % ("", pool, user % name))).stdout
     fb = "bus { #address-cells = <1>; %s ranges = <0x0 0 0x50000000 0x1000>; fb { %s reg = <0 %s" \
         "0x10>; }; };"
     for cells, compatible, reg, owned in (
@@ -252,7 +257,8 @@ def predictions():
         found, _ = check(dtb(TREE % ("", at_50, fb % (bus, ranges, reg))))
         yield "reg of a device on %s: %s" % (bus, reg), \
             (found["regions"][0]["status"] == "owned") != owned
-    second = 'reserved-memory@1 { fb { compatible = "me,fb"; reg = <0 0x50000000 0 1>; }; };'
+    second = "reserved-memory@1 { #address-cells = <2>; #size-cells = <2>; ranges;" \
+        'fb { compatible = "me,fb"; reg = <0 0x50000000 0 1>; }; };'
     found, _ = check(dtb(TREE % ("", at_50, "__x { mem = <0x99>; }; " + second)))
     yield "what is no device owns nothing", found["regions"][0]["status"] != "available"
     cma = 'compatible = "shared-dma-pool"; reusable;'
@@ -269,9 +275,11 @@ def predictions():
     for first, second, wanted in (
             ("b", "cam", [["available", True], ["refused", False]]),
             ("cam", "b", [["refused", False], ["refused", False]]),
+            ("around", "cam", [["refused", False], ["refused", False]]),
             ("b", "lies beside", [["available", False], ["available", False]])):
         body = {"b": "b@50100000 { no-map; reg = <0 0x50100000 0 0x1000>; };",
                 "cam": "cam@50000000 { %s reg = <0 0x50000000 0 0x800000>; };" % cma,
+                "around": "b@4f000000 { no-map; reg = <0 0x4f000000 0 0x2000000>; };",
                 "lies beside": "cam@50800000 { %s reg = <0 0x50800000 0 0x800000>; };" % cma}
         found, _ = check(dtb(TREE % ("", body[first] + body[second], "")))
         yield "memory that is not mapped, and a CMA area: %s, %s" % (first, second), \
@@ -313,6 +321,21 @@ def predictions():
             found, _ = check(dtb(text))
             yield "usable memory: %s %s" % (usable, memory), \
                 found["regions"][0]["status"] != status and not (memory and status == "refused")
+    chosen = "chosen { linux,usable-memory-range = <%s>; };"
+    cap = "0 0x40000000 0 0x1000000 0 0x50000000 0 0x1000000"
+    for usable, memory, status in (
+            ("0 0x50000000 0 0x1000000", "", ["available", False]),
+            ("0 0x50000000 0 0x1000000", "no-reg;", ["available", True]),
+            (cap, "", ["available", False]), (cap + " 0 0x51000000 0 0x1000000", "",
+                                              ["available", False]),
+            ("0 0x40000000 0 0x1000000 " * 2 + "0 0x50000000 0 0x1000000", "", ["refused", False]),
+            ("0 0 0 0 0 0x50000000 0 0x400000", "", ["available", False])):
+        text = TREE % ("", "cam@50000000 { %s reg = <0 0x50000000 0 0x800000>; };" % cma,
+                       chosen % usable)
+        text = text.replace("reg = <0 0x40000000 0 0x40000000>;", memory) if memory else text
+        found, _ = check(dtb(text))
+        yield "usable memory and a CMA area: %s %s" % (usable, memory), \
+            [found["regions"][0][k] for k in ("status", "depends")] != status
     text = "/dts-v1/; / { memory { device_type = \"memory\"; reg = <0x40000000 0x40000000>; };" \
         "reserved-memory { #address-cells = <%d>; #size-cells = <1>; ranges;" \
         "a@50000000 { reg = <%s0x50000000 0x1000>; }; }; cpus { }; };"
