@@ -186,6 +186,12 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		rmem_set_reason(region, "the kernel is built without its allocator");
 		goto err_free;
 	}
+	if (nr_heaps >= HEAP_MAX) {
+		ret = -EBUSY;
+		rmem_set_reason(region, "there are %u heaps of regions, and can be no more",
+				HEAP_MAX);
+		goto err_free;
+	}
 	/* A device shows which pool the users of the region get. */
 	if (!region->dev)
 		rmem_set_reason(region, "it has no device in sysfs, see the boot messages");
@@ -202,12 +208,9 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_exit;
 
 	exp_info.priv = heap;
-	heap->dma_heap = nr_heaps < HEAP_MAX ? dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
+	heap->dma_heap = dma_heap_add(&exp_info);
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
-		if (nr_heaps >= HEAP_MAX)
-			rmem_set_reason(region, "there are %u heaps of regions, and can be no more",
-					nr_heaps);
 		goto err_unregister;
 	}
 	nr_heaps++;
@@ -302,7 +305,7 @@ static void __init heap_warn_elsewhere(void)
 				pr_warn("%pOF: cannot export it: only the children of %pOF are regions\n",
 					child, parent);
 	for_each_node_by_name(np, "reserved-memory")
-		if (np != parent && np->parent)
+		if (np != parent && !str_has_prefix(np->parent->full_name, "__"))
 			pr_warn("%pOF: the kernel does not look for regions here, but in /reserved-memory\n",
 				np);
 	of_node_put(parent);
