@@ -242,20 +242,6 @@ static void heap_publish(struct rmem_heap *heap)
 	rmem_heap_update_device(heap->region);
 }
 
-/* The base and the size of a region, as a part of a boot message */
-static void __init heap_print_place(const struct rmem_region *region, char *buf, size_t len)
-{
-	const char *unit = strchr(region->name, '@');
-	u64 base = region->rmem->base, size = region->rmem->size, address = base;
-	bool kib = IS_ALIGNED(size, SZ_1K);
-
-	if (unit && kstrtoull(unit + 1, 16, &address))
-		address = base;
-	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
-		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
-		 kib ? "KiB" : "bytes");
-}
-
 /*
  * Makes the heap of a region if one is requested, and prints what the region is, unless it is a
  * carve-out that is only counted: returns true then.
@@ -278,7 +264,7 @@ static bool __init heap_register_region(struct rmem_region *region)
 		}
 	}
 	if (region->rmem)
-		heap_print_place(region, place, sizeof(place));
+		rmem_heap_print_place(region, place, sizeof(place));
 	if (region->heap)
 		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);

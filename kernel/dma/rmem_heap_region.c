@@ -41,6 +41,20 @@ const char *rmem_heap_kind(const struct rmem_region *region)
 	return region->status == RMEM_AVAILABLE ? modes[region->mode] : statuses[region->status];
 }
 
+/* The base and the size of a region, as a part of a boot message */
+void __init rmem_heap_print_place(const struct rmem_region *region, char *buf, size_t len)
+{
+	const char *unit = strchr(region->name, '@');
+	u64 base = region->rmem->base, size = region->rmem->size, address = base;
+	bool kib = IS_ALIGNED(size, SZ_1K);
+
+	if (unit && kstrtoull(unit + 1, 16, &address))
+		address = base;
+	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
+		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
+		 kib ? "KiB" : "bytes");
+}
+
 /* Sets the status of a region and its cause, which completes "not exported: " */
 void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...)
@@ -213,8 +227,9 @@ static void region_explain_pool(struct rmem_region *region, u64 base, u64 size, 
 static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 {
 	struct device_node *np = region->of_node, *other;
-	int size = rmem_heap_count_cells(np, "size"), align = rmem_heap_count_cells(np, "alignment");
 	int ranges = rmem_heap_count_cells(np, "alloc-ranges"), before = 0, areas = 0;
+	int align = rmem_heap_count_cells(np, "alignment");
+	int size = rmem_heap_count_cells(np, "size");
 	u64 from = rmem_heap_read_cells(np, "alloc-ranges", 0, na);
 	u64 len = rmem_heap_read_cells(np, "size", 0, ns);
 
