@@ -135,6 +135,10 @@ def usage():
         yield "rmem-heap check %s" % " ".join(os.path.basename(a) for a in args), \
             end.returncode != status and "exit status %d" % end.returncode or \
             not said and "not a word" or status == 2 and b"rmem-heap" not in said
+    for args in ["--help"], ["--json", "--help"], ["-h"]:
+        end = run(*args)
+        yield "rmem-heap check %s" % " ".join(args), \
+            end.returncode or not end.stdout.startswith(b"usage: rmem-heap check ") or end.stderr
     with open(good, "rb") as blob:
         content = blob.read()
     yield "the message says why a file is no tree", b"0xd00dfeed" not in run(bad).stderr
@@ -209,13 +213,27 @@ def predictions():
     body += 'cam { compatible = "shared-dma-pool"; reusable; reg = <0 0x51000000 0 0x200000>; };'
     body += 'p: pool { compatible = "shared-dma-pool"; no-map; reg = <0 0x52000000 0 0x1000>; };'
     found, _ = check(dtb(TREE % ("", body, user)), "--cmdline", "rmem_heap.export=*")
-    yield "a CMA area and a pool after as many heaps as there can be", \
-        [list(r["heap"].values()) for r in found["regions"][112:]] != \
-        [[True, True, True, False, True], [False] * 5]
+    yield "a CMA area takes the place of the last of 112 other regions", \
+        [list(r["heap"].values()) for r in found["regions"][110:]] != \
+        [[False, False, True, True, True], [False] * 5, [True, True, True, False, True],
+         [False] * 5]
     for name, owned in (("vendor,mem", True), ("my_mem", True), ("mem", True), ("tx-shmem", True),
-                        ("vendor,smem", False), ("tx-pool", False), ("region-size", False)):
+                        ("vendor,mem-base", True), ("mem2", True), ("tx-ram0-x", True),
+                        ("vendor,fw-x", True), ("firmware-name", True), ("smem-area", True),
+                        ("vendor,smem", False), ("tx-pool", False), ("2mem", False),
+                        ("region-size", False), ("memory-region-names", False),
+                        ("num1-buffers", False), ("mem-type2-x", False)):
         found, _ = check(dtb(TREE % ("", at_50, "d { %s = <1 0x99>; };" % name)))
         yield "a property called " + name, (found["regions"][0]["status"] == "owned") != owned
+    pool = at_50.replace("{", '{ no-map; compatible = "shared-dma-pool";')
+    for user, sign in (('compatible = "x"; memory-region = <0x99>;', False),
+                       ('compatible = "x"; tx-mem = <0x99>;', True),
+                       ('compatible = "x"; memory-region = <0x99>; tx-mem = <0x99>;', True),
+                       ('compatible = "x"; memory-region = <1 0x99>;', True),
+                       ('memory-region = <0x99>;', True)):
+        found, _ = check(dtb(TREE % ("", pool, "d { %s };" % user)))
+        yield "`*` leaves a pool out: %s %s" % (user, sign), \
+            found["regions"][0]["heap"]["all"] == sign
     fb = "bus { #address-cells = <1>; %s ranges = <0x0 0 0x50000000 0x1000>; fb { %s reg = <0 %s" \
         "0x10>; }; };"
     for cells, compatible, reg, owned in (
@@ -226,6 +244,92 @@ def predictions():
         found, _ = check(dtb(TREE % ("", at_50, text)))
         yield "reg of a device: %s%s" % (cells, compatible), \
             (found["regions"][0]["status"] == "owned") != owned
+    fb = "%s { #address-cells = <2>; #size-cells = <1>; ranges = <%s 0 0 0x50000000 0x1000>;" \
+        ' fb { compatible = "me,fb"; reg = <%s>; }; };'
+    for bus, ranges, reg, owned in (
+            ("bus", "0", "0 0x2000 1 0 0 1", True), ("isa", "1", "1 0 1", False),
+            ("isa", "0", "1 0 1 0 0 1", True), ("bus", "1", "1 0 1", True)):
+        found, _ = check(dtb(TREE % ("", at_50, fb % (bus, ranges, reg))))
+        yield "reg of a device on %s: %s" % (bus, reg), \
+            (found["regions"][0]["status"] == "owned") != owned
+    second = 'reserved-memory@1 { fb { compatible = "me,fb"; reg = <0 0x50000000 0 1>; }; };'
+    found, _ = check(dtb(TREE % ("", at_50, "__x { mem = <0x99>; }; " + second)))
+    yield "what is no device owns nothing", found["regions"][0]["status"] != "available"
+    cma = 'compatible = "shared-dma-pool"; reusable;'
+    for base, wanted in (
+            (0x7fc00000, [["refused", False], ["available", True], ["available", False]]),
+            (0x90000000, [["refused", False], ["available", True], ["available", False]]),
+            (0x7f800000, [["refused", False], ["refused", False], ["available", False]])):
+        body = "cam@%x { %s reg = <0 0x%x 0 0x800000>; };" % (base, cma, base)
+        body += "b@%x { no-map; reg = <0 0x%x 0 0x1000>; };" % (base, base)
+        body += "c@50000000 { no-map; reg = <0 0x50000000 0 0x1000>; };"
+        found, _ = check(dtb(TREE % ("", body, "")))
+        yield "a CMA area at %x, and a region in it" % base, \
+            [[r["status"], r["depends"]] for r in found["regions"]] != wanted
+    for first, second, wanted in (
+            ("b", "cam", [["available", True], ["refused", False]]),
+            ("cam", "b", [["refused", False], ["refused", False]]),
+            ("b", "lies beside", [["available", False], ["available", False]])):
+        body = {"b": "b@50100000 { no-map; reg = <0 0x50100000 0 0x1000>; };",
+                "cam": "cam@50000000 { %s reg = <0 0x50000000 0 0x800000>; };" % cma,
+                "lies beside": "cam@50800000 { %s reg = <0 0x50800000 0 0x800000>; };" % cma}
+        found, _ = check(dtb(TREE % ("", body[first] + body[second], "")))
+        yield "memory that is not mapped, and a CMA area: %s, %s" % (first, second), \
+            [[r["status"], r["depends"]] for r in found["regions"]] != wanted
+    body = "cam@7fc00000 { %s reg = <0 0x7fc00000 0 0x800000>; };" % cma
+    for more in "", 'memory@90000000 { device_type = "memory"; reg = <0 0x90000000 0 0>; };':
+        found, _ = check(dtb(TREE % ("", body, more)))
+        yield "a CMA area that is half RAM: " + more, \
+            found["regions"][0]["status"] != ("available" if more else "refused") or \
+            not more and not found["regions"][0]["reason"].startswith("only 4 MiB of 8 MiB are RAM")
+    body += "b@7fd00000 { reg = <0 0x7fd00000 0 0x2000>; };"
+    body += "c@7fd01000 { reg = <0 0x7fd01000 0 0x2000>; };"
+    found, _ = check(dtb(TREE % ("", body, "")))
+    yield "regions overlap in what was a CMA area", \
+        [r["status"] for r in found["regions"]] != ["refused"] * 3
+    for owner in 'compatible = "shared-dma-pool", "me,own";', cma + "iommu-addresses;":
+        area = "cam@50000000 { reusable; linux,cma-default; %s reg = <0 0x50000000 0 0x800000>; };"
+        found, _ = check(dtb(TREE % ("", area % owner.replace("reusable;", ""), "")),
+                         "--cmdline", "x")
+        yield "a CMA area that has an owner: " + owner, \
+            [found["regions"][0]["status"], *found["regions"][0]["heap"].values()] != \
+            ["owned", False, False, True, False, False]
+    for props, status in (("reg = <0 0x50000000 0>; size = <0 0x1000>;", "available"),
+                          ("reg = <0 0x50000000 0>;", "refused"),
+                          ("size = <0 0x1000>; alloc-ranges;", "refused"),
+                          ("size = <0 0x1000>; alloc-ranges = <1>;", "available")):
+        for memory in "", "reg = <0 0 0 0>;":
+            text = TREE % ("", "a { alignment = <0 0x1000>; %s };" % props, "")
+            text = text.replace("reg = <0 0x40000000 0 0x40000000>;", memory) if memory else text
+            found, _ = check(dtb(text))
+            yield "cells of a region: %s %s" % (props, memory), \
+                found["regions"][0]["status"] != status
+    for usable, status in (("0 0x60000000 0 0x1000000", "refused"), ("0 0x60000000 1", "available"),
+                           ("0 0x50000000 0 0x800", "refused"),
+                           ("0 0x60000000 0 0x1000 0 0x50000000 0 0x1000", "available")):
+        for memory in "", "reg = <0 0 0 0>;":
+            text = TREE % ("", at_50, "chosen { linux,usable-memory-range = <%s>; };" % usable)
+            text = text.replace("reg = <0 0x40000000 0 0x40000000>;", memory) if memory else text
+            found, _ = check(dtb(text))
+            yield "usable memory: %s %s" % (usable, memory), \
+                found["regions"][0]["status"] != status and not (memory and status == "refused")
+    text = "/dts-v1/; / { memory { device_type = \"memory\"; reg = <0x40000000 0x40000000>; };" \
+        "reserved-memory { #address-cells = <%d>; #size-cells = <1>; ranges;" \
+        "a@50000000 { reg = <%s0x50000000 0x1000>; }; }; cpus { }; };"
+    for na, ns, status in (1, 1, "available"), (3, 2, "available"), (4, 4, "available"), \
+            (5, 1, "refused"), (1, 0, "refused"):
+        cells = "#address-cells = <%d>; #size-cells = <%d>;" % (na, ns)
+        tree = "/dts-v1/; / { %s reserved-memory { %s ranges; a { reg = <%s0x1000>; }; }; };" % (
+            cells, cells, "0 " * (na - 1) + "0x50000000 " + "0 " * (ns - 1) if ns else "")
+        found, _ = check(dtb(tree))
+        yield "a root with cells %d and %d" % (na, ns), \
+            [found["regions"][0][k] for k in ("status", "base")] != \
+            [status, 0x50000000] and status == "available" or \
+            found["regions"][0]["status"] != status
+    for na, zero, status in (1, "", "available"), (2, "0 ", "refused"):
+        found, _ = check(dtb(text % (na, zero)))
+        yield "a root without cells, and %d in reserved-memory" % na, \
+            found["regions"][0]["status"] != status
 
 
 def overlays():
@@ -290,14 +394,17 @@ def whole_trees():
         yield "rule reserved-memory-cells: " + fault, \
             status != 1 or "reserved-memory-cells" not in [f["rule"] for f in found["findings"]] or \
             found["regions"][0]["status"] != "refused"
-    path = dtb(TREE % ("", at_50 + "b@60000000 { reg = <0 0x60000000 0 0x1000>; };", ""))
-    with open(path, "r+b") as tree:
-        blob = tree.read().replace(b"b@60000000", b"a@50000000")
-        tree.seek(0)
-        tree.write(blob)
-    found, _ = check(path)
-    yield "rule two-of-one-name", "two-of-one-name" not in [f["rule"] for f in found["findings"]] or \
-        {r["status"] for r in found["regions"]} != {"refused"}
+    for owner in "", "d { memory-region = <0x99>; };":
+        path = dtb(TREE % ("", at_50 + "b@60000000 { compatible = \"me,own\";"
+                           "reg = <0 0x60000000 0 0x1000>; };", owner))
+        with open(path, "r+b") as tree:
+            blob = tree.read().replace(b"b@60000000", b"a@50000000")
+            tree.seek(0)
+            tree.write(blob)
+        found, _ = check(path)
+        yield "rule two-of-one-name " + owner, \
+            "two-of-one-name" not in [f["rule"] for f in found["findings"]] or \
+            {r["status"] for r in found["regions"]} != {"refused"}
     many = "".join("r%d { reg = <0 0x%x 0 0x1000>; };" % (i, 0x40000000 + i * 0x1000)
                    for i in range(5000))
     devices = "".join("d%d { compatible = \"me,d\"; reg = <1 0x%x 0 0x1000>; };" % (i, i * 0x1000) for i in range(5000))

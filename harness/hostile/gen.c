@@ -532,6 +532,10 @@ static void put_reserved_memory(enum style style)
 static void put_consumers(enum style style)
 {
 	static const uint32_t wrong[] = { 0, 0xffffffff, 0x7777, 900, 900 };
+	static const char *const others[] = {
+		"memory-region-1", "tx-mem", "mem2", "vendor,fw-x", "firmware-name", "2mem", "smem",
+		"region-size", "mem-names", "x_shm,y", "area", "buffer-type3",
+	};
 	int n = percent(60) ? rnd(4) : 0;
 	char name[32];
 
@@ -554,7 +558,8 @@ static void put_consumers(enum style style)
 				ph = PICK(wrong);
 			buf[j] = cpu_to_fdt32(ph);
 		}
-		prop("memory-region", buf, 4 * count - (style != CLEAN && percent(8) ? 2 : 0));
+		prop(style != CLEAN && percent(25) ? PICK(others) : "memory-region", buf,
+		     4 * count - (style != CLEAN && percent(8) ? 2 : 0));
 		if (percent(20))
 			prop_str("memory-region-names", "main");
 		if (percent(10))

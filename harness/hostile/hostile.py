@@ -27,10 +27,6 @@ CELLS = r"WARNING: \S*drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
 # Reports of code that is not ours, for trees that are wrong in a certain way: a name, what the
 # report starts with, when it is to be expected, and whether the machine may end with it.
 TOLERATED = [
-    # cma_activate_area() warns about an area that is not RAM, and goes on to initialise pages
-    # that do not exist, which is its end.
-    ("CMA area outside of memory", r"WARNING: \S*mm/cma\.c:\d+ at cma_init_reserved_areas",
-     verdict.Tree.cma_outside_ram, True),
     # User-Mode Linux has no memory but RAM: memremap() has nothing to map, and says so.
     ("memory outside of RAM on User-Mode Linux", r"WARNING: \S*lib/logic_iomem\.c:\d+ at ioremap",
      verdict.Tree.outside_ram, False),
@@ -50,8 +46,6 @@ TOLERATED = [
 # Trees that end the machine before our code is reached, in any way: mostly the console is not up
 # yet, and nothing is seen. It must not be us.
 FATAL = [
-    # See above; or it never ends.
-    ("CMA area outside of memory", verdict.Tree.cma_outside_ram),
     # What cannot become a pool is given back to the page allocator, and what can is given to it
     # as a CMA area, with all that boot has put there.
     ("pool over what boot has put there", verdict.Tree.area_over_boot),

@@ -9,6 +9,7 @@ import subprocess
 import fdt
 
 PAGE = 4096
+MAX_HEAPS = 112
 RAM = 512 << 20         # what hostile.py boots with
 LOW = 32 << 20          # Below this, and in the last 64 MiB, boot puts things of its own.
 HIGH = RAM - (64 << 20)
@@ -86,13 +87,17 @@ class Region:
     def end(self):
         return self.base + self.size
 
-    def allowed(self, words):
+    def allowed(self, words, full):
         """The kinds that the region may be shown as, each with or without a heap"""
-        heap, mode = self.said["heap"], self.said["mode"]
+        mode, got = self.said["mode"], self.said["heap"]["cmdline"]
         named, held = self.name in words, b"!" + self.name in words
-        got = not held and (heap["default"] or heap["export"] or named and heap["name"] or
-                            b"*" in words and heap["all"])
         kinds = {(self.kind, got)}
+        # There can be no more heaps.
+        if self.kind == mode and not got and not held and \
+                (mode == "cma" or named or self.export):
+            kinds = {("refused", False)}
+        elif self.kind == mode and not got and full and b"*" in words:
+            kinds.add(("refused", False))
         if self.kind == "owned" and named and not held:
             kinds.add((mode, True) if got else ("refused", False))
         if self.depends:
@@ -115,11 +120,9 @@ class Tree:
         self.agrees = names == [n.name for n in nodes]
         self.regions = [Region(n, cells, s) for n, s in zip(nodes, said["regions"])] \
             if self.agrees else []
+        self.full = sum(r.said["heap"]["cmdline"] for r in self.regions) == MAX_HEAPS
 
     # What the machine cannot have: faults of others, and of User-Mode Linux
-
-    def cma_outside_ram(self):
-        return any(r.fixed and r.reusable and r.end > RAM for r in self.regions)
 
     def area_over_boot(self):
         """A pool where boot has put the kernel, the initial file system or this tree"""
@@ -149,8 +152,7 @@ class Tree:
     # Heaps that mainline makes
 
     def is_mainlines(self, r):
-        return bool(r.pools) and r.reusable and (r.kind == "owned" or r.depends) and \
-            b"!" + r.name not in self.words
+        return bool(r.pools) and r.reusable and r.depends and b"!" + r.name not in self.words
 
     def default_area(self):
         """May, and must there be, default_cma_region?"""
@@ -159,7 +161,10 @@ class Tree:
         held = b"!default_cma_region" in self.words or \
             any(b"!" + r.name in self.words for r in areas)
         may = any(b"!" + r.name not in self.words for r in areas)
-        return may, len(areas) == 1 and areas[0].kind == "cma" and not areas[0].depends and not held
+        # The alias of an area with an owner stays.
+        must = len(areas) == 1 and areas[0].said["mode"] == "cma" and \
+            areas[0].said["heap"]["name"] and not areas[0].depends and not held
+        return may, must
 
 
 def unescape(text):
@@ -216,7 +221,7 @@ def compare(tree, console):
         in_sysfs = 0 < len(r.name) < 256 and r.name not in (b".", b"..") and r is same[0]
         attrs = sysfs.get(r.name, {}) if in_sysfs else {}
         said = messages(console, r.name)
-        allowed = r.allowed(tree.words)
+        allowed = r.allowed(tree.words, tree.full)
         if not said and ("carveout", False) in allowed and len(same) == 1:
             # One line for all of them
             silent += 1

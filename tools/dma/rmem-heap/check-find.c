@@ -118,7 +118,8 @@ static void find_frames(struct tree *t)
 	for (i = 1; i < t->nr_nodes; i++) {
 		const struct node *n = &t->nodes[i];
 
-		if (n->meta || n->inside || !name_is(n->name, "reserved-memory"))
+		if (n->meta || (n->inside && n->parent) || (int)i == t->frame ||
+		    !name_is(n->name, "reserved-memory"))
 			continue;
 		if (!n->parent)
 			found(t, WARNING, "second-reserved-memory", i,

@@ -138,23 +138,36 @@ static struct ref *add_ref(struct tree *t, struct refs *refs, int node, const ch
 	return ref;
 }
 
-/* Names of properties that the kernel takes for references to regions, by their last word */
+/* Is a word of a name, without the digits at its end, in a list that a NULL ends? */
+static bool has_word(const char *name, const char * const *list)
+{
+	while (true) {
+		size_t len = strcspn(name, "-,_"), letters = len, i;
+
+		while (letters && name[letters - 1] >= '0' && name[letters - 1] <= '9')
+			letters--;
+		for (i = 0; list[i]; i++)
+			if (strlen(list[i]) == letters && !strncmp(name, list[i], letters))
+				return true;
+		if (!name[len])
+			return false;
+		name += len + 1;
+	}
+}
+
+/* Names of properties that the kernel takes for references to regions, by their words */
 static bool names_regions(const char *name)
 {
 	static const char * const words[] = {
 		"region", "regions", "memory", "mem", "shmem", "shm", "ram", "sram", "vram",
-		"carveout", "buffer", "buffers", "buf", "heap",
+		"carveout", "buffer", "buffers", "buf", "heap", "area", "firmware", "fw", NULL
 	};
-	const char *word = name, *pos;
-	size_t i;
+	static const char * const numbers[] = {
+		"num", "size", "sizes", "count", "width", "names", "cells", "offset", "offsets",
+		"len", "length", "max", "min", "type", NULL
+	};
 
-	for (pos = name; *pos; pos++)
-		if (strchr("-,_", *pos))
-			word = pos + 1;
-	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (!strcmp(word, words[i]))
-			return true;
-	return false;
+	return has_word(name, words) && !has_word(name, numbers);
 }
 
 /* Which cells of a property are phandles, by the mirror of its node in __local_fixups__ */
@@ -324,9 +337,10 @@ static void find_regs(struct tree *t)
 			uint64_t size = number(reg->data + at + 4 * up->na, up->ns);
 			unsigned int j;
 
-			if (!to_cpu(t, n->parent, &base))
-				break;
-			if (!size)
+			/* Ports of an ISA bus are no memory. */
+			if (name_is(up->name, "isa") && cell(reg->data + at) & 1)
+				continue;
+			if (!size || !to_cpu(t, n->parent, &base))
 				continue;
 			for (j = 0; j < t->nr_by_base && spend(t, 1); j++) {
 				struct region *r = t->by_base[j];
@@ -352,8 +366,10 @@ static void check_frame(struct tree *t)
 {
 	uint32_t na, ns;
 
-	if (t->na < 1 || t->na > 2 || t->ns < 1 || t->ns > 2)
-		t->frame_fault = "#address-cells and #size-cells of the root must be 1 or 2";
+	if (!t->na || t->na > MAX_CELLS || !t->ns || t->ns > MAX_CELLS)
+		t->frame_fault = text(t,
+				      "#address-cells and #size-cells of the root must be 1 to %u",
+				      MAX_CELLS);
 	else if (!read_u32(t, t->frame, "#address-cells", &na) || na != t->na ||
 		 !read_u32(t, t->frame, "#size-cells", &ns) || ns != t->ns)
 		t->frame_fault = text(t,
@@ -462,6 +478,7 @@ static void check_dynamic(struct tree *t, struct region *r, unsigned int index)
 {
 	const struct prop *size = find_prop(t, r->node, "size");
 	const struct prop *align = find_prop(t, r->node, "alignment");
+	const struct prop *ranges = find_prop(t, r->node, "alloc-ranges");
 
 	if (index >= MAX_DYNAMIC)
 		refuse(r, text(t, "the kernel places %u dynamic regions, it is number %u",
@@ -476,6 +493,32 @@ static void check_dynamic(struct tree *t, struct region *r, unsigned int index)
 		refuse(r, "cma= on the command line replaces it");
 	else if (!r->size)
 		refuse(r, "its size is 0");
+	else if (ranges && !ranges->len)
+		refuse(r, "its alloc-ranges is empty");
+}
+
+static const char *part_in_ram(struct tree *t, const struct region *r)
+{
+	uint64_t inside = covered(&t->ram, r->base, r->size);
+
+	return inside ? text(t, "only %s of %s are RAM", human(t, inside), human(t, r->size)) :
+			"it lies outside RAM";
+}
+
+/* Is a part of a region not mapped, for one that came before it? Memory ends there. */
+static bool is_split(struct tree *t, const struct region *r)
+{
+	struct range range = { r->base, r->size };
+	const struct region *before;
+
+	for (before = t->regions; before < r && spend(t, 1); before++) {
+		uint64_t part = !before->fixed || !before->no_map || before->status != AVAILABLE ?
+				0 : common(before->base, before->size, &range);
+
+		if (part && part != r->size)
+			return true;
+	}
+	return false;
 }
 
 static void check_entry(struct tree *t, struct region *r)
@@ -498,6 +541,11 @@ static void check_entry(struct tree *t, struct region *r)
 	else if (takes_cma(r) && (r->base | r->size) & (t->pageblock - 1))
 		refuse(r, text(t, "base and size of a CMA area must be multiples of %s",
 			       human(t, t->pageblock)));
+	else if (takes_cma(r) && r->fixed && t->ram_known && !t->ram_partial &&
+		 covered(&t->ram, r->base, r->size) != r->size)
+		refuse(r, part_in_ram(t, r));
+	else if (takes_cma(r) && r->fixed && is_split(t, r))
+		refuse(r, "a no-map region lies in it");
 	/* The allocators of shared pools are asked first. */
 	else if (r->restricted && !(r->shared && (takes_cma(r) || !r->reusable)) &&
 		 (r->reusable || r->no_map || has(t, r->node, "linux,cma-default") ||
@@ -684,12 +732,12 @@ static void check_place(struct tree *t, struct region *r)
 	int chosen = t->chosen;
 	unsigned int i;
 
-	if ((!t->ram_known && !t->capped) || (t->ram_partial && inside != r->size))
+	if (t->capped && !covered(&t->usable, r->base, r->size))
+		problem(r, "it lies outside linux,usable-memory-range");
+	else if (!t->ram_known || (t->ram_partial && inside != r->size))
 		r->doubt = true;
 	else if (inside && inside != r->size)
-		problem(r, text(t, "only %s of %s are RAM", human(t, inside), human(t, r->size)));
-	else if (t->capped && covered(&t->usable, r->base, r->size) != r->size)
-		problem(r, "it lies outside linux,usable-memory-range");
+		problem(r, part_in_ram(t, r));
 	else if (!inside && (r->mode == CMA || r->mode == RESTRICTED))
 		problem(r, "it lies outside RAM");
 	/* Not every machine maps what is no RAM; User-Mode Linux maps none of it. */
@@ -817,7 +865,7 @@ static uint64_t last_byte(const struct region *r)
 
 static void check_overlaps(struct tree *t)
 {
-	struct region *furthest = NULL;
+	struct region *furthest = NULL, *gone = NULL, *other;
 	bool astray = false;
 	unsigned int i;
 
@@ -828,19 +876,20 @@ static void check_overlaps(struct tree *t)
 		if (!is_reserved(t, r))
 			continue;
 		astray |= inside && inside != r->size;
-		if (furthest && overlap(furthest, r)) {
-			/* The memory of one that was refused has gone back. */
-			if (!furthest->entry || !r->entry) {
-				r->doubt = true;
-				furthest->doubt = true;
-			}
-			if (furthest->entry)
-				problem(r, text(t, "it overlaps %s", furthest->name));
-			if (r->entry)
-				problem(furthest, text(t, "it overlaps %s", r->name));
+		/* The memory of one that was refused has gone back. */
+		other = r->entry ? gone : furthest;
+		if (other && overlap(other, r)) {
+			r->doubt = true;
+			other->doubt = true;
 		}
-		if (!furthest || last_byte(r) > last_byte(furthest))
+		if (r->entry && furthest && overlap(furthest, r)) {
+			problem(r, text(t, "it overlaps %s", furthest->name));
+			problem(furthest, text(t, "it overlaps %s", r->name));
+		}
+		if (r->entry && (!furthest || last_byte(r) > last_byte(furthest)))
 			furthest = r;
+		if (!r->entry && (!gone || last_byte(r) > last_byte(gone)))
+			gone = r;
 	}
 	/* What is only partly RAM may not be reserved: the kernel places others in it. */
 	for (i = 0; i < t->nr_regions && astray; i++)
@@ -859,26 +908,32 @@ static void check_names(struct tree *t)
 		if (!strcmp(names[i - 1]->name, names[i]->name)) {
 			names[i - 1]->twin = true;
 			names[i]->twin = true;
-			problem(names[i - 1], "two nodes have this name");
-			problem(names[i], "two nodes have this name");
 		}
 }
 
 /* Who gets a heap */
 
+/* Why `*` leaves a pool out: drivers get the first region of memory-region from the core. */
 static const char *find_sign(struct tree *t, const struct region *r)
 {
 	const struct ref *ref;
+	int disabled;
 
 	if (!r->nr_refs)
-		return "no node refers to it";
-	for (ref = r->refs.first; ref; ref = ref->next) {
-		if (ref->known && ref->index)
-			return text(t, "%s refers to it at index %u of %s", path(t, ref->node),
-				    ref->index, ref->prop);
-		if (ref->known && !has(t, ref->node, "compatible"))
-			return text(t, "%s refers to it and has no compatible",
-				    path(t, ref->node));
+		return r->regs.first ? text(t, "the memory of %s lies in it",
+					    path(t, r->regs.first->node)) :
+		       "no node refers to it";
+	for (disabled = 0; disabled < 2; disabled++) {
+		for (ref = r->refs.first; ref; ref = ref->next) {
+			if (!ref->known || t->nodes[ref->node].disabled != disabled)
+				continue;
+			if (ref->index || strcmp(ref->prop, "memory-region"))
+				return text(t, "%s refers to it at index %u of %s",
+					    path(t, ref->node), ref->index, ref->prop);
+			if (!has(t, ref->node, "compatible"))
+				return text(t, "%s refers to it and has no compatible",
+					    path(t, ref->node));
+		}
 	}
 	if (r->regs.first)
 		return text(t, "the memory of %s lies in it", path(t, r->regs.first->node));
@@ -887,31 +942,30 @@ static const char *find_sign(struct tree *t, const struct region *r)
 
 static void find_heaps(struct tree *t)
 {
-	unsigned int i, normal = 0, all = 0, cmdline = 0;
+	unsigned int i, pass, normal = 0, all = 0, cmdline = 0;
 
-	for (i = 0; i < t->nr_regions; i++) {
-		struct region *r = &t->regions[i];
-		bool available = r->status == AVAILABLE;
-		char match = match_export(t, r->name);
+	/* CMA areas come first. */
+	for (pass = 0; pass < 2; pass++)
+		for (i = 0; i < t->nr_regions; i++) {
+			struct region *r = &t->regions[i];
+			bool available = r->status == AVAILABLE, cma = r->mode == CMA;
+			char match = match_export(t, r->name);
 
-		if (!available && (r->status != OWNED || r->problem))
-			continue;
-		/* CMA areas have minors of their own, but count. */
-		r->heap_name = normal < MAX_HEAPS || r->mode == CMA;
-		if (available && (r->mode == COHERENT || r->mode == RESTRICTED))
-			r->sign = find_sign(t, r);
-		r->heap_default = available && r->mode == CMA;
-		r->heap_export = available && r->export && r->heap_name;
-		r->heap_all = available && r->mode != CARVEOUT && !r->sign &&
-			      (all < MAX_HEAPS || r->mode == CMA);
-		r->heap_cmdline = match != '!' && (cmdline < MAX_HEAPS || r->mode == CMA) &&
-				  (match == 'n' || (available && r->export) ||
-				   (available && r->mode == CMA) ||
-				   (match == '*' && available && r->mode != CARVEOUT && !r->sign));
-		normal += r->heap_default || r->heap_export;
-		all += r->heap_all || r->heap_export;
-		cmdline += r->heap_cmdline;
-	}
+			if (cma == pass || (!available && (r->status != OWNED || r->problem)))
+				continue;
+			if (available && (r->mode == COHERENT || r->mode == RESTRICTED))
+				r->sign = find_sign(t, r);
+			r->heap_name = normal < MAX_HEAPS;
+			r->heap_default = available && cma && r->heap_name;
+			r->heap_export = available && r->export && r->heap_name;
+			r->heap_all = available && is_pool(r) && !r->sign && all < MAX_HEAPS;
+			r->heap_cmdline = match != '!' && cmdline < MAX_HEAPS &&
+					  (match == 'n' || (available && (r->export || cma)) ||
+					   (match == '*' && available && is_pool(r) && !r->sign));
+			normal += r->heap_default || r->heap_export;
+			all += r->heap_all || (r->heap_export && all < MAX_HEAPS);
+			cmdline += r->heap_cmdline;
+		}
 }
 
 void predict(struct tree *t)
@@ -936,10 +990,10 @@ void predict(struct tree *t)
 	for (node = t->nodes[t->frame].child; node >= 0; node = t->nodes[node].next)
 		t->regions[t->nr_regions++].node = node;
 	check_frame(t);
-	if (t->frame_fault && (t->na > 2 || t->ns > 2)) {
-		/* Numbers of more cells are nothing that can be compared. */
-		t->na = t->na > 2 ? 2 : t->na;
-		t->ns = t->ns > 2 ? 2 : t->ns;
+	if (t->frame_fault) {
+		/* What has more cells is no number. */
+		t->na = t->na > MAX_CELLS ? MAX_CELLS : t->na;
+		t->ns = t->ns > MAX_CELLS ? MAX_CELLS : t->ns;
 	}
 	for (i = 0; i < n; i++)
 		read_region(t, &t->regions[i]);
@@ -956,6 +1010,11 @@ void predict(struct tree *t)
 	for (i = 0; i < n; i++) {
 		struct region *r = &t->regions[i];
 
+		/* Whose entry it is, and so who owns it, is not known. */
+		if (r->twin && r->status == OWNED)
+			r->status = AVAILABLE;
+		if (r->twin)
+			refuse(r, "two nodes have this name");
 		if (r->problem)
 			refuse(r, r->problem);
 		r->depends |= r->doubt && (r->status == AVAILABLE ||

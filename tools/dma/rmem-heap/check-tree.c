@@ -317,7 +317,6 @@ static void annotate(struct tree *t)
 	for (i = 0; i < t->nr_nodes; i++) {
 		struct node *node = &t->nodes[i];
 		const struct node *up = node->parent < 0 ? NULL : &t->nodes[node->parent];
-		size_t len = strlen(node->name);
 
 		node->na = up ? up->na : 1;
 		node->ns = up ? up->ns : 1;
@@ -328,10 +327,9 @@ static void annotate(struct tree *t)
 			read_u32(t, i, "linux,phandle", &node->phandle);
 		node->disabled = (up && up->disabled) || is_disabled(t, i);
 		node->meta = up && (up->meta ||
-				    (!node->parent && len > 4 &&
-				     !strncmp(node->name, "__", 2) &&
-				     !strcmp(node->name + len - 2, "__")));
-		node->inside = (up && up->inside) || (int)i == t->frame;
+				    (!node->parent && !strncmp(node->name, "__", 2)));
+		node->inside = up && (up->inside ||
+				      (!node->parent && name_is(node->name, "reserved-memory")));
 	}
 }
 
@@ -544,7 +542,8 @@ static void cap_ram(struct tree *t)
 	const struct range *cap = &t->usable.at[0];
 	unsigned int i;
 
-	if (t->ram_known) {
+	/* The kernel does not cut RAM to nothing. */
+	if (t->ram_known && t->usable.nr && cap->size) {
 		for (i = 0; i < t->ram.nr; i++) {
 			struct range *r = &t->ram.at[i];
 			uint64_t size = common(cap->base, cap->size, r);
@@ -553,7 +552,7 @@ static void cap_ram(struct tree *t)
 				r->base = cap->base;
 			r->size = size;
 		}
-		for (i = 1; i < t->usable.nr; i++)
+		for (i = 1; i < t->usable.nr && i < MAX_USABLE; i++)
 			t->ram.at[t->ram.nr++] = t->usable.at[i];
 		normalize(&t->ram);
 		t->ram_known = t->ram.nr;
@@ -607,7 +606,7 @@ void find_ram(struct tree *t)
 		if (valid_reg(t, prop)) {
 			t->usable.at = grab(t, prop->len / 4 + 1, sizeof(*t->usable.at));
 			read_reg(t, prop, &t->usable);
-			t->capped = t->usable.nr;
+			t->capped = true;
 		}
 	}
 	read_cmdline(t);

@@ -21,6 +21,8 @@
 #define MAX_DEPTH	64		/* FDT_MAX_DEPTH */
 #define MAX_DYNAMIC	64		/* MAX_RESERVED_REGIONS */
 #define MAX_HEAPS	112		/* dma-heap has minors for 128, the last 16 are others'. */
+#define MAX_CELLS	4		/* OF_MAX_ADDR_CELLS */
+#define MAX_USABLE	2		/* MAX_USABLE_RANGES */
 #define MAX_NAME	255
 #define MAX_LINE	4096		/* COMMAND_LINE_SIZE, at most */
 
@@ -52,7 +54,7 @@ struct node {
 	bool cells;			/* It, and all above it, say the cells of their children. */
 	bool disabled;			/* The node, or one above it */
 	bool meta;			/* Below __symbols__, __fixups__ or __local_fixups__ */
-	bool inside;			/* Below /reserved-memory, or the node itself */
+	bool inside;			/* Below a /reserved-memory, or the node itself */
 };
 
 struct range {

@@ -476,6 +476,7 @@ int check_options(int argc, char **argv, bool *json)
 		{ "mem", required_argument, NULL, 'm' },
 		{ "overlay", required_argument, NULL, 'o' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	const char *arg;
@@ -486,7 +487,7 @@ int check_options(int argc, char **argv, bool *json)
 	opt.overlays = calloc(argc, sizeof(*opt.overlays));
 	if (!opt.overlays)
 		out_of_memory();
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		arg = optarg;
 		switch (c) {
 		case 'c':
@@ -519,6 +520,9 @@ int check_options(int argc, char **argv, bool *json)
 		case 'j':
 			*json = true;
 			break;
+		case 'h':
+			printf("%s\n", CHECK_USAGE);
+			exit(0);
 		default:
 			return wrong_usage(NULL, NULL, NULL);
 		}
