@@ -403,6 +403,8 @@ static const struct class_case class_cases[] = {
 	{ "reg with size 0", .zero_size = true, CLASS_REFUSED("the size in its reg is 0") },
 	{ "no memory for a dynamic region", .reg = CLASS_DYNAMIC,
 	  CLASS_REFUSED("no 4096 KiB of RAM were free in one piece") },
+	{ "dynamic region with an empty alloc-ranges", .reg = CLASS_DYNAMIC,
+	  .flags = { "alloc-ranges" }, CLASS_REFUSED("its alloc-ranges is empty") },
 	{ "dynamic region of size 0", .reg = CLASS_DYNAMIC, .zero_size = true,
 	  CLASS_REFUSED("its size is 0") },
 	{ "dynamic restricted pool with no-map", CLASS_RESTRICTED, .reg = CLASS_DYNAMIC,
@@ -526,6 +528,8 @@ static const struct class_case class_cases[] = {
 	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by shmem") },
 	{ "carveout and a number in a property of a longer word", CLASS_REFERRED,
 	  .property = "vendor,smem", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout and a number in a property that begins like a word", CLASS_REFERRED,
+	  .property = "ramp-delay", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout by a property with a word in the middle", CLASS_REFERRED,
 	  .property = "vendor,fw2-handle", .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by vendor,fw2-handle") },
@@ -541,6 +545,9 @@ static const struct class_case class_cases[] = {
 	{ "coherent by another property than memory-region", CLASS_COHERENT, CLASS_REFERRED,
 	  .property = "boot-memory", .entry = CLASS_ENTRY,
 	  CLASS_SIGN(COHERENT, "/soc/device refers to it by boot-memory") },
+	{ "coherent by a list of regions", CLASS_COHERENT, CLASS_REFERRED,
+	  .property = "memory-regions", .entry = CLASS_ENTRY,
+	  CLASS_SIGN(COHERENT, "/soc/device refers to it by memory-regions") },
 	{ "carveout and a number in another property", CLASS_REFERRED, .property = "bus-width",
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout of a device on a disabled bus", CLASS_REFERRED, .device = "off",
@@ -853,7 +860,7 @@ static void class_words(struct kunit *test)
 		"boot-region", "ipc-regions", "vendor,memory", "vendor,boot_mem",
 		"vendor,scp-shmem", "mailbox-shm", "vendor,msg-ram", "sram", "vendor,vram",
 		"vendor,video-carveout", "etr-buffer", "vendor,buffers", "vendor,log-buf",
-		"secure-heap",
+		"secure-heap", "log,area", "vendor,firmware", "fw",
 	};
 	int i;
 
@@ -861,6 +868,26 @@ static void class_words(struct kunit *test)
 		const struct class_case c = {
 			CLASS_REFERRED, .property = names[i],
 			.entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_OWNED(CARVEOUT, names[i]),
+		};
+
+		class_check(test, &c);
+	}
+}
+
+/* Properties about memory that are numbers, one for each word */
+static void class_numbers(struct kunit *test)
+{
+	static const char * const names[] = {
+		"num-buffers", "memory-size", "mem_sizes", "buffer-count", "ram-width",
+		"memory-region-names", "fw,cells", "shmem-offset", "buf-offsets", "fw-len",
+		"heap-length", "max-buffers", "min-buffers", "ram-type",
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const struct class_case c = {
+			CLASS_REFERRED, .property = names[i],
+			.entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT),
 		};
 
 		class_check(test, &c);
@@ -893,6 +920,7 @@ static void class_same_phandle(struct kunit *test)
 static struct kunit_case rmem_heap_classify_cases[] = {
 	KUNIT_CASE_PARAM(class_region, class_gen_params),
 	KUNIT_CASE(class_words),
+	KUNIT_CASE(class_numbers),
 	KUNIT_CASE(class_same_phandle),
 	{}
 };
@@ -1299,6 +1327,21 @@ static void lookup_refused_area(struct kunit *test)
 	}
 }
 
+/* The area of a region that has an owner is no heap; default_cma_region may be one */
+static void lookup_owned_area(struct kunit *test)
+{
+	struct reserved_mem rmem = { .priv = kunit_kzalloc(test, SZ_4K, GFP_KERNEL) };
+	struct rmem_region region = {
+		.name = "owned@1000", .mode = RMEM_HEAP_CMA, .owned = true, .rmem = &rmem,
+	};
+
+	KUNIT_ASSERT_NOT_NULL(test, rmem.priv);
+	list_add_tail(&region.list, &rmem_regions);
+	KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(rmem.priv, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(rmem.priv, true));
+	list_del(&region.list);
+}
+
 static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE_PARAM(lookup_found, lookup_gen_params),
 	KUNIT_CASE(lookup_not_found),
@@ -1307,6 +1350,7 @@ static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE(lookup_owns_cma_area),
 	KUNIT_CASE(lookup_hides_nothing),
 	KUNIT_CASE(lookup_refused_area),
+	KUNIT_CASE(lookup_owned_area),
 	{}
 };
 
