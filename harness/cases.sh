@@ -19,15 +19,21 @@ heaps "capture kernel" system low@10000000
 for name in frames@28000000 pool@2c000000 guest@2e000000; do
 	says "capture kernel" "^rmem_heap: $name: refused, .* not exported: it lies outside of linux,usable-memory-range"
 done
+says_nothing "capture kernel" 'the kernel does not look for regions here'
 # The page allocator must not get what lies outside: the core refuses the area
 run_case "capture kernel, an area" capture-kernel \
 	's/frames@28000000 {.*/frames@1fc00000 { compatible = "shared-dma-pool"; reusable; reg = <0 0x1fc00000 0 0x800000>; };/' \
 	"rmem_heap.export=*"
 says "capture kernel, an area" '^rmem_heap: frames@1fc00000: refused, not exported: only 4096 of 8192 KiB are RAM'
 heaps "capture kernel, an area" system low@10000000
-# The core does not read a range of three cells
-run_case "usable range of three cells" capture-kernel 's/<0 0 0 0x20000000>/<0 0 0x20000000>/' ""
-heaps "usable range of three cells" system frames@28000000 pool@2c000000 guest@2e000000 low@10000000
+# The core does not read a range of five cells, and one of size 0 has no effect
+run_case "usable range of five cells" capture-kernel 's/<0 0 0 0x20000000>/<0 0 0 0x20000000 0>/' ""
+heaps "usable range of five cells" system frames@28000000 pool@2c000000 guest@2e000000 low@10000000
+run_case "usable range of size 0" capture-kernel 's/<0 0 0 0x20000000>/<0 0 0 0>/' ""
+heaps "usable range of size 0" system frames@28000000 pool@2c000000 guest@2e000000 low@10000000
+run_case "capture kernel of two ranges" capture-kernel \
+	's/<0 0 0 0x20000000>/&, <0 0x28000000 0 0x4000000>/' ""
+heaps "capture kernel of two ranges" system low@10000000 frames@28000000
 # Memory that is no RAM, behind what this kernel was given
 CHECK_TREE=0 run_case "capture kernel, a bank" capture-kernel \
 	's/frames@28000000 {.*/bank@80000000 { no-map; reg = <0 0x80000000 0 0x1000000>; export; };/' ""
@@ -65,7 +71,9 @@ says "no-map carveout half in RAM" ': refused, .*: only 16384 of 32768 KiB are R
 run_case "restricted pool of 512 MiB" restricted-pool-too-large "" ""
 heaps "restricted pool of 512 MiB" system guest@10000000 small@38000000
 
-run_case "128 heaps" too-many-heaps "" ""
+# Neither of the two first nodes is one of the 64.
+run_case "128 heaps" too-many-heaps \
+	's/dyn0 {/off { status = "disabled"; size = <0 0x10000>; };\n\t\tboth@2f000000 { reg = <0 0x2f000000 0 0x10000>; size = <0 0x10000>; };\n\t\t&/' ""
 says "128 heaps" '^rmem_heap: dyn64: refused, not exported: the kernel takes 64 regions without reg, and there are 64 before it'
 says "128 heaps" '^rmem_heap: carve48@[0-9a-f]*: refused, .*: there are 112 heaps of regions'
 says "128 heaps" '^heap: system'
@@ -75,6 +83,9 @@ says "128 heaps and areas" '^heap: default_cma_region'
 
 run_case "more areas than CONFIG_CMA_AREAS" too-many-cma-areas "" ""
 says "more areas than CONFIG_CMA_AREAS" '^rmem_heap: cam9@19000000: refused, not exported: the kernel has room for 8 CMA areas \(CONFIG_CMA_AREAS\)'
+CHECK_TREE=0 run_case "more areas than CONFIG_CMA_AREAS, all dynamic" too-many-cma-areas \
+	's/reg = <0 0x1[0-9a]000000 0 0x800000>/size = <0 0x800000>/' ""
+says "more areas than CONFIG_CMA_AREAS, all dynamic" '^rmem_heap: dyn-cma: refused, not exported: the kernel has room for 8 CMA areas \(CONFIG_CMA_AREAS\)'
 
 run_case "unit address of reserved-memory" reserved-memory-with-unit-address "" ""
 heaps "unit address of reserved-memory" system unit@23000000 bank@24000000 vram@26000000
@@ -82,6 +93,10 @@ says "unit address of reserved-memory" '^rmem_heap: bad@28000000: refused, .*: i
 run_case "reserved-memory below a bus" reserved-memory-below-a-bus "" ""
 says "reserved-memory below a bus" '^rmem_heap: /fabric@0/reserved-memory: the kernel does not look for regions here'
 heaps "reserved-memory below a bus" system
+# Nodes that dtc makes
+run_case "reserved-memory below __local_fixups__" reserved-memory-below-a-bus \
+	'$s/};/__local_fixups__ { reserved-memory { }; }; };/' ""
+says_nothing "reserved-memory below __local_fixups__" '^rmem_heap: /__local_fixups__'
 
 run_case "size of one cell" dynamic-size-one-cell "" ""
 says "size of one cell" '^rmem_heap: linux,cma: refused, not exported: its size must be 2 cells, it has 1'
@@ -100,6 +115,13 @@ says "alloc-ranges without a range" '^rmem_heap: linux,cma: refused, not exporte
 CHECK_TREE=0 run_case "no memory for the first area" too-many-cma-areas \
 	's/cam0@10000000 {.*/big { compatible = "shared-dma-pool"; reusable; size = <0 0x80000000>; };\n&/; s/cam1@11.*//' ""
 says "no memory for the first area" '^rmem_heap: big: refused, not exported: no 2097152 KiB of RAM were free in one piece'
+# Pools are no areas
+CHECK_TREE=0 run_case "no memory behind pools" too-many-cma-areas \
+	's/reusable; reg = <0 0x1[0-9]000000 0 0x800000>/no-map; size = <0 0x800000>; alignment = <0 0x1000>/; s/<0 0x1000000>/<0 0x80000000>/' ""
+says "no memory behind pools" '^rmem_heap: dyn-cma: refused, not exported: no 2097152 KiB of RAM were free in one piece'
+run_case "two alloc-ranges that are full" dynamic-size-one-cell \
+	's/size = <0x4000000>/size = <0 0x4000000>/; s/<0 0 0 0x30000000>/<0 0 0 0x2000000>, <0 0x2000000 0 0x1000000>/' ""
+says "two alloc-ranges that are full" 'were free in its alloc-ranges, the first is 0x0 to 0x1ffffff'
 run_case "size of half a page block" dynamic-size-one-cell 's/size = <0x4000000>/size = <0 0x200000>/' ""
 says "size of half a page block" '^rmem_heap: linux,cma: refused, not exported: base and size of a CMA area must be multiples of 4096 KiB'
 
@@ -109,8 +131,13 @@ heaps "cma= beside the default area" system default_cma_region reserved
 run_case "cma=0 beside the default area" default-area-beside-cma "" "cma=0"
 says "cma=0 beside the default area" '^rmem_heap: linux,cma: refused, not exported: cma=0 on the command line replaces it: there is no default area'
 heaps "cma=0 beside the default area" system
+run_case "cma without a value" default-area-beside-cma "" "cma"
+heaps "cma without a value" system default_cma_region linux,cma
 run_case "cma= beside another area" default-area-beside-cma '/linux,cma-default;/d' "cma=64M"
 heaps "cma= beside another area" system default_cma_region reserved linux,cma
+run_case "cma= beside another area of half a page block" default-area-beside-cma \
+	'/linux,cma-default;/d; s/size = <0 0x4000000>/size = <0 0x200000>/' "cma=64M"
+says "cma= beside another area of half a page block" '^rmem_heap: linux,cma: refused, not exported: base and size of a CMA area must be multiples of'
 run_case "cma= beside a default area with reg" default-area-beside-cma \
 	's/size = <0 0x4000000>/reg = <0 0x10000000 0 0x4000000>/' "cma=64M"
 says "cma= beside a default area with reg" '^rmem_heap: linux,cma: refused, not exported: cma= on the command line'
@@ -143,6 +170,8 @@ says "unit address without reg" '^rmem_heap: linux,cma: refused, not exported: n
 
 run_case "firmware in the second pool" firmware-pool-at-index-1 "" "rmem_heap.export=*"
 says "firmware in the second pool" '^rmem_heap: core0-memory@1c900000: coherent, .* not exported: "\*" leaves it out: /rproc0 refers to it at index 1 of memory-region; rmem_heap.export=core0-memory@1c900000 exports it'
+says "firmware in the second pool" '^rmem_heap: 1 carve-outs have no owner in the device tree'
+says_nothing "firmware in the second pool" '^rmem_heap: secure-ram@1e000000: .* not exported'
 heaps "firmware in the second pool" system default_cma_region linux,cma core0-dma@1c800000 video@20000000
 run_case "firmware in the second pool, by name" firmware-pool-at-index-1 "" \
 	"rmem_heap.export=*:core0-memory@1c900000:secure-ram@1e000000"
@@ -169,6 +198,17 @@ for part in "high@28000000 0x28000000 0x2800ffff" "vram@30000000 0x30000000 0x30
 	says "importer of 29 bits" "^rmem-heap-consumer (blitter|scaler): cannot import a buffer of $name: it is at $from to $to, the device reaches DMA addresses up to 0x1fffffff"
 done
 says_nothing "importer of 29 bits" 'cannot import a buffer of (low|across)@'
+# A device that copies everything through a pool of its own: the CPU cannot read vram
+sed 's/vram@30000000 {/guest@38000000 { compatible = "restricted-dma-pool"; reg = <0 0x38000000 0 0x400000>; };\n\t\t&/
+	s/linux,dma-bits = <29>; memory-region = <&{.reserved-memory.vram@30000000}>/memory-region = <\&{\/reserved-memory\/guest@38000000}>/' \
+	"$root/harness/cases/importer-of-29-bits.dts" >"$dir/importer with a pool.dts"
+boot "importer with a pool" 1G "$dir/importer with a pool.dts" "$dir/check.cpio" "-- -v"
+says "importer with a pool" "^rmem-heap-consumer scaler: cannot import a buffer of vram@30000000: .*, and the CPU cannot copy it to the device's restricted pool"
+# It does not reach the pool
+sed 's/scaler {/& linux,dma-bits = <29>;/' "$dir/importer with a pool.dts" \
+	>"$dir/importer and a pool beyond.dts"
+boot "importer and a pool beyond" 1G "$dir/importer and a pool beyond.dts" "$dir/check.cpio" "-- -v -r bank@34000000"
+says "importer and a pool beyond" "^rmem-heap-consumer scaler: cannot import a buffer of bank@34000000: .*, and the device does not reach its restricted pool"
 
 run_case "owners of other kinds" owners-of-other-kinds "" ""
 says "owners of other kinds" '^rmem_heap: modem@20000000: owned, .* not exported: /remoteproc \(disabled\) refers to it by memory-region; rmem_heap.export=modem@20000000 exports it all the same'
@@ -188,6 +228,12 @@ run_case "an area that has an owner" owners-of-other-kinds \
 	's/modem@20000000 {/& compatible = "shared-dma-pool", "vendor,modem"; reusable;/' ""
 says "an area that has an owner" '^rmem_heap: modem@20000000: owned, .*: it belongs to the driver of vendor,modem'
 heaps "an area that has an owner" system
+run_case "an area that has an owner, by name" owners-of-other-kinds \
+	's/modem@20000000 {/& compatible = "shared-dma-pool", "vendor,modem"; reusable;/' \
+	"rmem_heap.export=modem@20000000"
+heaps "an area that has an owner, by name" system modem@20000000
+says "an area that has an owner, by name" '^rmem_heap: modem@20000000: exporting it although it belongs to the driver of vendor,modem: each buffer is cleared; make sure'
+says_nothing "an area that has an owner, by name" 'the kernel may fault'
 # Both name the area: the driver that is enabled gives it away
 run_case "an area of another machine" owners-of-other-kinds \
 	's/modem@20000000 {/& compatible = "shared-dma-pool"; reusable;/; s/compatible = "vendor,modem"; status = "disabled";/compatible = "x"; qcom,vmids = <22 37>;/' ""

@@ -6,8 +6,9 @@
 # Each harness/mutants/*.patch makes one mistake. Its first line says which, and the second is
 # one of
 #	Fails: CASE...	    KUnit cases that must fail; boot: the kernel must not get to its
-#			    end; report: it must complain; tool, boots, run: these suites of
-#			    test.sh must fail
+#			    end; report: it must complain; tool, boots, cases, run: these
+#			    suites of test.sh must fail; boots:PATTERN, cases:PATTERN: of
+#			    their boots, those whose name matches (? for a blank)
 #	Fails: debug	    only the debug kernel shows it: not run here
 #	Survives: REASON    User-Mode Linux cannot show it: not run here
 # The mistake is built into a copy of build/um, from a copy of the source file: build/tree and
@@ -110,7 +111,7 @@ slow_suites_fail() { # LOG EXPECTED...
 	for suite in "${@:2}"; do
 		case $suite in
 		tool) tool ;;
-		boots) harness/boots.sh ;;
+		boots* | cases*) BOOTS=${suite#*s:} "harness/${suite%%:*}.sh" ;;
 		run) harness/run-tap.sh ;;
 		*) continue ;;
 		esac >"$1.$suite" 2>&1 </dev/null 8>&- 9>&- && ! grep -q '^ *not ok ' "$1.$suite" ||

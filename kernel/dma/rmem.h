@@ -282,6 +282,7 @@ const char *rmem_heap_kind(const struct rmem_region *region);
 __printf(3, 4)
 void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...);
+void rmem_heap_print_place(const struct rmem_region *region, char *buf, size_t len);
 void rmem_heap_classify(struct rmem_region *region);
 int rmem_heap_count_cells(const struct device_node *np, const char *name);
 u64 rmem_heap_read_cells(const struct device_node *np, const char *name, int cell, int n);

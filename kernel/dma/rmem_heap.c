@@ -186,6 +186,12 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		rmem_set_reason(region, "the kernel is built without its allocator");
 		goto err_free;
 	}
+	if (nr_heaps >= HEAP_MAX) {
+		ret = -EBUSY;
+		rmem_set_reason(region, "there are %u heaps of regions, and can be no more",
+				HEAP_MAX);
+		goto err_free;
+	}
 	/* A device shows which pool the users of the region get. */
 	if (!region->dev)
 		rmem_set_reason(region, "it has no device in sysfs, see the boot messages");
@@ -202,12 +208,9 @@ static struct rmem_heap *heap_create(struct rmem_region *region, const char *req
 		goto err_exit;
 
 	exp_info.priv = heap;
-	heap->dma_heap = nr_heaps < HEAP_MAX ? dma_heap_add(&exp_info) : ERR_PTR(-EBUSY);
+	heap->dma_heap = dma_heap_add(&exp_info);
 	if (IS_ERR(heap->dma_heap)) {
 		ret = PTR_ERR(heap->dma_heap);
-		if (nr_heaps >= HEAP_MAX)
-			rmem_set_reason(region, "there are %u heaps of regions, and can be no more",
-					nr_heaps);
 		goto err_unregister;
 	}
 	nr_heaps++;
@@ -239,20 +242,6 @@ static void heap_publish(struct rmem_heap *heap)
 	rmem_heap_update_device(heap->region);
 }
 
-/* The base and the size of a region, as a part of a boot message */
-static void __init heap_print_place(const struct rmem_region *region, char *buf, size_t len)
-{
-	const char *unit = strchr(region->name, '@');
-	u64 base = region->rmem->base, size = region->rmem->size, address = base;
-	bool kib = IS_ALIGNED(size, SZ_1K);
-
-	if (unit && kstrtoull(unit + 1, 16, &address))
-		address = base;
-	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
-		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
-		 kib ? "KiB" : "bytes");
-}
-
 /*
  * Makes the heap of a region if one is requested, and prints what the region is, unless it is a
  * carve-out that is only counted: returns true then.
@@ -275,7 +264,7 @@ static bool __init heap_register_region(struct rmem_region *region)
 		}
 	}
 	if (region->rmem)
-		heap_print_place(region, place, sizeof(place));
+		rmem_heap_print_place(region, place, sizeof(place));
 	if (region->heap)
 		pr_info("%s: %s,%s exported (%s)\n", region->name, rmem_heap_kind(region), place,
 			requested_by);
@@ -302,7 +291,7 @@ static void __init heap_warn_elsewhere(void)
 				pr_warn("%pOF: cannot export it: only the children of %pOF are regions\n",
 					child, parent);
 	for_each_node_by_name(np, "reserved-memory")
-		if (np != parent && np->parent)
+		if (np != parent && !str_has_prefix(np->parent->full_name, "__"))
 			pr_warn("%pOF: the kernel does not look for regions here, but in /reserved-memory\n",
 				np);
 	of_node_put(parent);

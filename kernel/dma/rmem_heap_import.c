@@ -190,7 +190,9 @@ static int import_refuse(const struct rmem_heap *heap, struct device *dev,
 	u64 limit = min_not_zero(*dev->dma_mask, dev->bus_dma_limit);
 	char why[64];
 
-	if (is_swiotlb_force_bounce(dev) && heap->memory != RMEM_LINEAR)
+	if (is_swiotlb_force_bounce(dev) && heap->memory == RMEM_LINEAR)
+		strscpy(why, "and the device does not reach its restricted pool");
+	else if (is_swiotlb_force_bounce(dev))
 		strscpy(why, "and the CPU cannot copy it to the device's restricted pool");
 	else if (import_directly_mappable(dev, seg, heap->memory == RMEM_LINEAR, 0))
 		strscpy(why, "in more than one of the dma-ranges of the device's bus");

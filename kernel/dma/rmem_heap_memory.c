@@ -145,12 +145,12 @@ static void __init memory_check_usable(struct rmem_region *region)
 	struct device_node *root = region->of_node->parent->parent;
 	const char *usable = "linux,usable-memory-range";
 	int cell, n = of_chosen ? rmem_heap_count_cells(of_chosen, usable) : -1;
+	u64 common = 0, given = 0;
 	u32 na = 1, ns = 1;
-	u64 common = 0;
 
 	if (is_kdump_kernel()) {
 		rmem_invalidate(region,
-				  "this is a capture kernel, and the memory may be the crashed kernel's");
+				"this is a capture kernel, and the memory may be the crashed kernel's");
 		return;
 	}
 	of_property_read_u32(root, "#address-cells", &na);
@@ -164,11 +164,13 @@ static void __init memory_check_usable(struct rmem_region *region)
 			.size = rmem_heap_read_cells(of_chosen, usable, cell + na, ns),
 		};
 
+		given += range.size;
 		common += memory_common_size(rmem, &range);
 	}
-	if (!common)
+	/* Without a size the core ignores the property. */
+	if (given && !common)
 		rmem_invalidate(region, "it lies outside of %s: its memory is another kernel's",
-				  usable);
+				usable);
 }
 
 /* Memory that the kernel itself, its boot or the reservation block of the tree use */
@@ -201,8 +203,8 @@ static void __init memory_check_conflicts(struct rmem_region *region)
 		/* A boot loader that lists a region in full has read the same nodes. */
 		if (common && !(fixed && common == rmem->size))
 			rmem_invalidate(region,
-					  "the reservation block of the tree has 0x%llx, %llu KiB",
-					  base, size / SZ_1K);
+					"the reservation block of the tree has 0x%llx, %llu KiB",
+					base, size / SZ_1K);
 	}
 }
 
@@ -227,15 +229,15 @@ static void __init memory_check_map(struct rmem_region *region)
 
 	if (ram && ram != rmem->size)
 		rmem_invalidate(region, "only %llu of %llu KiB are RAM", ram / SZ_1K,
-				  (u64)rmem->size / SZ_1K);
+				(u64)rmem->size / SZ_1K);
 	else if (mapped && no_map)
 		rmem_invalidate(region,
-				  "it is no-map, but the kernel maps %llu of %llu KiB: they were reserved before",
-				  mapped / SZ_1K, (u64)rmem->size / SZ_1K);
+				"it is no-map, but the kernel maps %llu of %llu KiB: they were reserved before",
+				mapped / SZ_1K, (u64)rmem->size / SZ_1K);
 	else if (mapped && !region->linear)
 		rmem_invalidate(region,
-				  "only %llu of %llu KiB are reserved, the kernel uses the rest",
-				  min(mapped, reserved) / SZ_1K, (u64)rmem->size / SZ_1K);
+				"only %llu of %llu KiB are reserved, the kernel uses the rest",
+				min(mapped, reserved) / SZ_1K, (u64)rmem->size / SZ_1K);
 	/* memremap(MEMREMAP_WC) of System RAM returns NULL with a WARN. */
 	else if (region->mode == RMEM_HEAP_COHERENT &&
 		 region_intersects(rmem->base, rmem->size, IORESOURCE_SYSTEM_RAM,

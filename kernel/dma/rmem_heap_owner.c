@@ -97,14 +97,15 @@ static bool owner_is_disabled(const struct device_node *np)
 /* Whether the device of a node gives its region to other virtual machines, as fastrpc does */
 static bool owner_gives_away(const struct device_node *np)
 {
+	bool others = false;
 	u32 vmid;
 
-	if (!of_property_present(np, "qcom,vmids"))
-		return false;
-	of_property_for_each_u32(np, "qcom,vmids", vmid)
+	of_property_for_each_u32(np, "qcom,vmids", vmid) {
 		if (vmid == OWNER_VMID_HLOS)
 			return false;
-	return true;
+		others = true;
+	}
+	return others;
 }
 
 /* What the walk of the tree has found of a region */
@@ -140,7 +141,7 @@ static void owner_add_referrer(struct owner_entry *entry, const struct device_no
 				  np);
 		return;
 	}
-	/* A device gets the first region of memory-region assigned, drivers use others by address. */
+	/* A device gets its first memory-region assigned; drivers use other regions by address. */
 	assigned = !carveout && !index && !strcmp(property, "memory-region");
 	if ((assigned && of_property_present(np, "compatible")) ||
 	    !owner_is_better(entry, disabled))
@@ -257,8 +258,8 @@ void rmem_heap_find_users(const struct list_head *regions, struct device_node *r
 		if (!ret)
 			entries[n++].region = region;
 		else
-			rmem_heap_set_status(region, RMEM_INVALID,
-					     ret == -EBUSY ? "another region has its phandle" :
+			rmem_invalidate(region,
+					ret == -EBUSY ? "another region has its phandle" :
 					     "there was no memory to find its owner");
 	}
 	if (n)

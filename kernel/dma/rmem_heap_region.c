@@ -41,6 +41,20 @@ const char *rmem_heap_kind(const struct rmem_region *region)
 	return region->status == RMEM_AVAILABLE ? modes[region->mode] : statuses[region->status];
 }
 
+/* The base and the size of a region, as a part of a boot message */
+void __init rmem_heap_print_place(const struct rmem_region *region, char *buf, size_t len)
+{
+	const char *unit = strchr(region->name, '@');
+	u64 base = region->rmem->base, size = region->rmem->size, address = base;
+	bool kib = IS_ALIGNED(size, SZ_1K);
+
+	if (unit && kstrtoull(unit + 1, 16, &address))
+		address = base;
+	snprintf(buf, len, " base 0x%llx%s, %llu %s,", base,
+		 address == base ? "" : " (not its unit address)", kib ? size / SZ_1K : size,
+		 kib ? "KiB" : "bytes");
+}
+
 /* Sets the status of a region and its cause, which completes "not exported: " */
 void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...)
@@ -122,14 +136,14 @@ static void region_explain_parent(struct rmem_region *region, u32 *na, u32 *ns)
 	if (of_property_read_u32(parent, "#address-cells", na) ||
 	    of_property_read_u32(parent, "#size-cells", ns))
 		rmem_invalidate(region,
-				  "%pOF must have the #address-cells and #size-cells of the root",
-				  parent);
+				"%pOF must have the #address-cells and #size-cells of the root",
+				parent);
 	of_property_read_u32(root, "#address-cells", &root_na);
 	of_property_read_u32(root, "#size-cells", &root_ns);
 	if (*na != root_na || *ns != root_ns || *na > 4 || *ns > 4)
 		rmem_invalidate(region,
-				  "#address-cells and #size-cells of %pOF are %u and %u, those of the root %u and %u",
-				  parent, *na, *ns, root_na, root_ns);
+				"#address-cells and #size-cells of %pOF are %u and %u, those of the root %u and %u",
+				parent, *na, *ns, root_na, root_ns);
 	if (!of_property_present(parent, "ranges"))
 		rmem_invalidate(region, "%pOF must have ranges", parent);
 }
@@ -176,12 +190,12 @@ static void region_explain_area(struct rmem_region *region, u64 base, u64 size, 
 {
 	if (!IS_ALIGNED(base | size, CMA_MIN_ALIGNMENT_BYTES))
 		rmem_invalidate(region,
-				  "base and size of a CMA area must be multiples of %lu KiB",
-				  CMA_MIN_ALIGNMENT_BYTES / SZ_1K);
+				"base and size of a CMA area must be multiples of %lu KiB",
+				CMA_MIN_ALIGNMENT_BYTES / SZ_1K);
 	if (areas >= MAX_CMA_AREAS)
 		rmem_invalidate(region,
-				  "the kernel has room for %d CMA areas (CONFIG_CMA_AREAS)",
-				  MAX_CMA_AREAS);
+				"the kernel has room for %d CMA areas (CONFIG_CMA_AREAS)",
+				MAX_CMA_AREAS);
 }
 #else
 static int region_count_areas(void) { return 0; }
@@ -201,7 +215,7 @@ static void region_explain_pool(struct rmem_region *region, u64 base, u64 size, 
 		for (i = 0; i < ARRAY_SIZE(unrestricted); i++)
 			if (of_property_present(np, unrestricted[i]))
 				rmem_invalidate(region, "a restricted pool cannot be %s",
-						  unrestricted[i]);
+						unrestricted[i]);
 	if (IS_ENABLED(CONFIG_ARM) && region->mode == RMEM_HEAP_COHERENT &&
 	    !of_property_present(np, "no-map"))
 		rmem_invalidate(region, "a coherent pool must be no-map here");
@@ -213,8 +227,9 @@ static void region_explain_pool(struct rmem_region *region, u64 base, u64 size, 
 static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 {
 	struct device_node *np = region->of_node, *other;
-	int size = rmem_heap_count_cells(np, "size"), align = rmem_heap_count_cells(np, "alignment");
 	int ranges = rmem_heap_count_cells(np, "alloc-ranges"), before = 0, areas = 0;
+	int align = rmem_heap_count_cells(np, "alignment");
+	int size = rmem_heap_count_cells(np, "size");
 	u64 from = rmem_heap_read_cells(np, "alloc-ranges", 0, na);
 	u64 len = rmem_heap_read_cells(np, "size", 0, ns);
 
@@ -232,8 +247,8 @@ static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 
 	if (before >= REGION_MAX_DYNAMIC)
 		rmem_invalidate(region,
-				  "the kernel takes %d regions without reg, and there are %d before it",
-				  REGION_MAX_DYNAMIC, before);
+				"the kernel takes %d regions without reg, and there are %d before it",
+				REGION_MAX_DYNAMIC, before);
 	if (size != ns)
 		rmem_invalidate(region, "its size must be %u cells, it has %d", ns, size);
 	if (align >= 0 && align != na)
@@ -246,11 +261,11 @@ static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 		rmem_invalidate(region, "its alloc-ranges is empty");
 	if (ranges > 0 && !(ranges % (na + ns)))
 		rmem_invalidate(region,
-				  "no %llu KiB of RAM were free in its alloc-ranges, %s0x%llx to 0x%llx",
-				  len / SZ_1K, ranges > na + ns ? "the first is " : "", from,
-				  from + rmem_heap_read_cells(np, "alloc-ranges", na, ns) - 1);
+				"no %llu KiB of RAM were free in its alloc-ranges, %s0x%llx to 0x%llx",
+				len / SZ_1K, ranges > na + ns ? "the first is " : "", from,
+				from + rmem_heap_read_cells(np, "alloc-ranges", na, ns) - 1);
 	rmem_invalidate(region, "no %llu KiB of RAM were free in one piece, alignment 0x%llx",
-			  len / SZ_1K, rmem_heap_read_cells(np, "alignment", 0, na));
+			len / SZ_1K, rmem_heap_read_cells(np, "alignment", 0, na));
 }
 
 /* The core has no entry for a node: the causes in the order in which it checks */
@@ -272,7 +287,7 @@ static void region_explain_no_entry(struct rmem_region *region)
 			rmem_invalidate(region, "the size in its reg is 0");
 		region_explain_pool(region, base, size, region_count_areas());
 		rmem_invalidate(region, "the kernel could not reserve 0x%llx, %llu KiB", base,
-				  size / SZ_1K);
+				size / SZ_1K);
 	} else if (of_property_present(np, "size")) {
 		region_explain_dynamic(region, na, ns);
 	} else if (reg >= 0) {
@@ -304,23 +319,23 @@ static void region_check_node(struct rmem_region *region, bool pool, bool both, 
 	}
 	if ((pool || reusable) && !rmem->ops)
 		rmem_invalidate(region, "no allocator took the node: %s",
-				  !pool ? "reusable memory must be a shared-dma-pool" :
-				  reusable && of_property_read_bool(np, "no-map") ?
-				  "it cannot be both reusable and no-map" :
-				  "is the one for it configured into the kernel?");
+				!pool ? "reusable memory must be a shared-dma-pool" :
+				reusable && of_property_read_bool(np, "no-map") ?
+				"it cannot be both reusable and no-map" :
+				"is the one for it configured into the kernel?");
 	if (IS_ALIGNED(rmem->size, PAGE_SIZE) && !IS_ALIGNED(rmem->base, PAGE_SIZE) &&
 	    !rmem_heap_has_reg(np))
 		rmem_invalidate(region,
-				  "the kernel has put it at 0x%llx: give it an alignment of %lu or more",
-				  (u64)rmem->base, PAGE_SIZE);
+				"the kernel has put it at 0x%llx: give it an alignment of %lu or more",
+				(u64)rmem->base, PAGE_SIZE);
 	if (!IS_ALIGNED(rmem->base | rmem->size, PAGE_SIZE))
 		rmem_invalidate(region,
-				  "its base and size must be multiples of the page size, %lu",
-				  PAGE_SIZE);
+				"its base and size must be multiples of the page size, %lu",
+				PAGE_SIZE);
 	if (rmem_heap_has_reg(np) && !of_property_read_reg(np, 0, &base, &size) &&
 	    (base != (phys_addr_t)base || size != (phys_addr_t)size))
 		rmem_invalidate(region, "this kernel cannot address 0x%llx, %llu KiB", base,
-				  size / SZ_1K);
+				size / SZ_1K);
 	/* Lengths of buffers are size_t. */
 	if (rmem->size > ULONG_MAX - PAGE_SIZE || rmem->base + rmem->size <= rmem->base)
 		rmem_invalidate(region, "its size is not usable");

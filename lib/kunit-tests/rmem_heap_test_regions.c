@@ -288,9 +288,10 @@ enum class_entry {
  * @n_refs: how many entries the memory-region of the device in the tree has
  * @refs: these entries
  * @property: with which the device refers, memory-region if NULL
- * @device: status of the device, NULL for none
+ * @device: words about the device: "disabled", or its bus is "off"; "nameless": without
+ *	compatible; "memory": by its device_type
  * @vmids: qcom,vmids of the device
- * @device_reg: address that the reg of the device has, 0 for none
+ * @device_reg: address of the 128 KiB in the reg of the device, 0 for none
  * @want: expected status
  * @mode: expected, unless disabled or refused
  * @reason: expected part of the reason, NULL for no reason at all
@@ -365,6 +366,9 @@ static const struct class_case class_cases[] = {
 	{ "restricted without entry", CLASS_RESTRICTED,
 	  CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB") },
 	{ "carveout without entry", CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB") },
+	{ "another driver's without entry", .compatible = { "vendor,secure" },
+	  CLASS_REFUSED("could not reserve 0x10000000, 4096 KiB"), .owned = true,
+	  .owner = "the driver of vendor,secure" },
 	{ "cma without ops", CLASS_CMA, .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_REFUSED("no allocator took the node") },
 	{ "coherent without ops", CLASS_COHERENT, .entry = CLASS_ENTRY_WITHOUT_OPS,
@@ -399,16 +403,29 @@ static const struct class_case class_cases[] = {
 	{ "reg with size 0", .zero_size = true, CLASS_REFUSED("the size in its reg is 0") },
 	{ "no memory for a dynamic region", .reg = CLASS_DYNAMIC,
 	  CLASS_REFUSED("no 4096 KiB of RAM were free in one piece") },
+	{ "dynamic region with an empty alloc-ranges", .reg = CLASS_DYNAMIC,
+	  .flags = { "alloc-ranges" }, CLASS_REFUSED("its alloc-ranges is empty") },
 	{ "dynamic region of size 0", .reg = CLASS_DYNAMIC, .zero_size = true,
 	  CLASS_REFUSED("its size is 0") },
 	{ "dynamic restricted pool with no-map", CLASS_RESTRICTED, .reg = CLASS_DYNAMIC,
 	  .flags = { "no-map" }, CLASS_REFUSED("cannot be no-map") },
+	{ "dynamic restricted pool with no-map of size 0", CLASS_RESTRICTED,
+	  .reg = CLASS_DYNAMIC, .flags = { "no-map" }, .zero_size = true,
+	  CLASS_REFUSED("its size is 0") },
+	{ "restricted pool with linux,cma-default", CLASS_RESTRICTED,
+	  .flags = { "linux,cma-default" }, CLASS_REFUSED("cannot be linux,cma-default") },
+	{ "restricted pool with linux,dma-default", CLASS_RESTRICTED,
+	  .flags = { "linux,dma-default" }, CLASS_REFUSED("cannot be linux,dma-default") },
 	{ "dynamic cma with an odd size", CLASS_CMA, .reg = CLASS_DYNAMIC,
 	  .size = CLASS_SIZE + SZ_64K, CLASS_REFUSED("of a CMA area must be multiples of") },
 	{ "dynamic region at an odd base", .reg = CLASS_DYNAMIC, .base = CLASS_BASE + SZ_2K,
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("give it an alignment of") },
 
-	{ "no #address-cells", .cells = -1, CLASS_REFUSED("of the root") },
+	{ "dynamic region of an odd size at an odd base", .reg = CLASS_DYNAMIC,
+	  .base = CLASS_BASE + SZ_2K, .size = SZ_2K, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_REFUSED("multiples of the page size") },
+
+	{ "no #address-cells", .cells = -1, CLASS_REFUSED("must have the #address-cells") },
 	{ "other #address-cells", .cells = 1,
 	  CLASS_REFUSED("are 1 and 2, those of the root 2 and 2") },
 	{ "countless #address-cells", .cells = 0x6a008002,
@@ -443,6 +460,8 @@ static const struct class_case class_cases[] = {
 	  .entry = CLASS_ENTRY, CLASS_REFUSED("two kinds of pool") },
 	{ "two pools without entry", .compatible = { "restricted-dma-pool", "shared-dma-pool" },
 	  .flags = { "reusable", "no-map" }, CLASS_REFUSED("two kinds of pool") },
+	{ "two pools, without ops", .compatible = { "shared-dma-pool", "restricted-dma-pool" },
+	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("two kinds of pool") },
 	{ "two pools, reusable", .compatible = { "restricted-dma-pool", "shared-dma-pool" },
 	  .flags = { "reusable" }, .entry = CLASS_ENTRY, CLASS_REFUSED("two kinds of pool") },
 
@@ -501,9 +520,6 @@ static const struct class_case class_cases[] = {
 	  .owned = true, .owner = "/soc/device refers to it by memory-region" },
 
 	/* Other properties than memory-region, and a device that is disabled */
-	{ "carveout by another property", CLASS_REFERRED, .property = "vendor,msg-ram",
-	  .entry = CLASS_ENTRY_WITHOUT_OPS,
-	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by vendor,msg-ram") },
 	{ "carveout by a list of regions", .n_refs = 2, .refs = { CLASS_OTHER, CLASS_PHANDLE },
 	  .property = "memory-regions", .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by memory-regions") },
@@ -512,6 +528,8 @@ static const struct class_case class_cases[] = {
 	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by shmem") },
 	{ "carveout and a number in a property of a longer word", CLASS_REFERRED,
 	  .property = "vendor,smem", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout and a number in a property that begins like a word", CLASS_REFERRED,
+	  .property = "ramp-delay", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout by a property with a word in the middle", CLASS_REFERRED,
 	  .property = "vendor,fw2-handle", .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_OWNED(CARVEOUT, "/soc/device refers to it by vendor,fw2-handle") },
@@ -527,8 +545,14 @@ static const struct class_case class_cases[] = {
 	{ "coherent by another property than memory-region", CLASS_COHERENT, CLASS_REFERRED,
 	  .property = "boot-memory", .entry = CLASS_ENTRY,
 	  CLASS_SIGN(COHERENT, "/soc/device refers to it by boot-memory") },
+	{ "coherent by a list of regions", CLASS_COHERENT, CLASS_REFERRED,
+	  .property = "memory-regions", .entry = CLASS_ENTRY,
+	  CLASS_SIGN(COHERENT, "/soc/device refers to it by memory-regions") },
 	{ "carveout and a number in another property", CLASS_REFERRED, .property = "bus-width",
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout of a device on a disabled bus", CLASS_REFERRED, .device = "off",
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "/soc/device (disabled) refers to it by memory-region") },
 	{ "carveout of a disabled device", CLASS_REFERRED, .device = "disabled",
 	  .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_OWNED(CARVEOUT, "/soc/device (disabled) refers to it by memory-region") },
@@ -540,6 +564,19 @@ static const struct class_case class_cases[] = {
 	{ "carveout that a device's reg ends in", .device_reg = CLASS_BASE - SZ_64K,
 	  .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_OWNED(CARVEOUT, "the reg of /soc/device lies in it") },
+	{ "carveout that a device's reg covers", .size = SZ_64K,
+	  .device_reg = CLASS_BASE - SZ_32K, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_FREE(CARVEOUT) },
+	{ "carveout that a device's reg begins with", .size = SZ_64K, .device_reg = CLASS_BASE,
+	  .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "the reg of /soc/device lies in it") },
+	{ "carveout that a device's reg ends with", .size = SZ_64K,
+	  .device_reg = CLASS_BASE - SZ_64K, .entry = CLASS_ENTRY_WITHOUT_OPS,
+	  CLASS_OWNED(CARVEOUT, "the reg of /soc/device lies in it") },
+	{ "carveout and the reg of a node without compatible", .device_reg = CLASS_BASE,
+	  .device = "nameless", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
+	{ "carveout and the reg of a memory node", .device_reg = CLASS_BASE,
+	  .device = "memory", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout in front of a device's reg", .device_reg = CLASS_BASE + CLASS_SIZE,
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT) },
 	{ "carveout behind a device's reg", .device_reg = CLASS_BASE - SZ_128K,
@@ -561,7 +598,7 @@ static const struct class_case class_cases[] = {
 	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .entry = CLASS_ENTRY,
 	  CLASS_SIGN(RESTRICTED, "/soc/device refers to it at index 1 of memory-region") },
 	{ "coherent of a node without compatible", CLASS_COHERENT, CLASS_REFERRED,
-	  .device = "okay, nameless", .entry = CLASS_ENTRY,
+	  .device = "nameless", .entry = CLASS_ENTRY,
 	  CLASS_SIGN(COHERENT, "/soc/device, which has no compatible, refers to it") },
 	{ "cma as second region of a device", CLASS_CMA, .n_refs = 2,
 	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
@@ -571,6 +608,9 @@ static const struct class_case class_cases[] = {
 	  .entry = CLASS_ENTRY, CLASS_SIGN(CMA, "/soc/device gives its memory to other") },
 	{ "cma of a device with HLOS among its vmids", CLASS_CMA, CLASS_REFERRED,
 	  .vmids = { 22, 3 }, .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
+	{ "cma as second region of a device with vmids", CLASS_CMA, .n_refs = 2,
+	  .refs = { CLASS_OTHER, CLASS_PHANDLE }, .vmids = { 22 }, .entry = CLASS_ENTRY,
+	  CLASS_FREE(CMA) },
 	{ "cma of a disabled device with vmids", CLASS_CMA, CLASS_REFERRED,
 	  .vmids = { 22 }, .device = "disabled", .entry = CLASS_ENTRY, CLASS_FREE(CMA) },
 
@@ -578,6 +618,9 @@ static const struct class_case class_cases[] = {
 	{ "status disabled", .status = "disabled", CLASS_DISABLED },
 	{ "status disabled, but with an entry", CLASS_CMA, .status = "disabled",
 	  .entry = CLASS_ENTRY, CLASS_DISABLED },
+	{ "status disabled, of another driver", .compatible = { "vendor,secure" },
+	  .status = "disabled", .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_DISABLED,
+	  .owned = true, .owner = "the driver of vendor,secure" },
 	{ "status reserved", .status = "reserved", .entry = CLASS_ENTRY_WITHOUT_OPS,
 	  CLASS_DISABLED },
 	{ "status okay", .status = "okay", .entry = CLASS_ENTRY_WITHOUT_OPS,
@@ -655,6 +698,11 @@ static void class_add_region(struct kunit *test, void *fdt, int node, const stru
 
 KUNIT_DEFINE_ACTION_WRAPPER(class_kfree, kfree, const void *);
 
+static bool class_device_is(const struct class_case *c, const char *word)
+{
+	return c->device && !strcmp(c->device, word);
+}
+
 static struct device_node *class_unflatten(struct kunit *test, const struct class_case *c,
 					   const struct reserved_mem *rmem)
 {
@@ -683,6 +731,8 @@ static struct device_node *class_unflatten(struct kunit *test, const struct clas
 	node = class_add_node(test, fdt, 0, "soc");
 	class_add_cells(test, fdt, node);
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_empty(fdt, node, "ranges"));
+	if (class_device_is(c, "off"))
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", "disabled"));
 	node = class_add_node(test, fdt, node, "device");
 	/* libfdt puts a new property before those that there are. */
 	KUNIT_ASSERT_EQ(test, 0, fdt_setprop_u32(fdt, node, "after", CLASS_PHANDLE));
@@ -690,10 +740,12 @@ static struct device_node *class_unflatten(struct kunit *test, const struct clas
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node,
 							    c->property ?: "memory-region",
 							    c->refs[i]));
-	if (!c->device || !strstr(c->device, "nameless"))
+	if (!class_device_is(c, "nameless"))
 		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "compatible", "vendor,x"));
-	if (c->device && !strstr(c->device, "nameless"))
-		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", c->device));
+	if (class_device_is(c, "disabled"))
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "status", "disabled"));
+	if (class_device_is(c, "memory"))
+		KUNIT_ASSERT_EQ(test, 0, fdt_setprop_string(fdt, node, "device_type", "memory"));
 	for (i = 0; i < ARRAY_SIZE(c->vmids) && c->vmids[i]; i++)
 		KUNIT_ASSERT_EQ(test, 0, fdt_appendprop_u32(fdt, node, "qcom,vmids",
 							    c->vmids[i]));
@@ -740,9 +792,8 @@ static const struct reserved_mem_ops class_ops = {
 	.device_release = class_device_release,
 };
 
-static void class_region(struct kunit *test)
+static void class_check(struct kunit *test, const struct class_case *c)
 {
-	const struct class_case *c = test->param_value;
 	struct reserved_mem rmem = {
 		.name = "region",
 		.ops = c->entry == CLASS_ENTRY ? &class_ops : NULL,
@@ -760,10 +811,11 @@ static void class_region(struct kunit *test)
 	struct device_node *root = class_unflatten(test, c, &rmem);
 	struct device_node *device = class_child(test, class_child(test, root, "soc"), "device");
 	unsigned int refs = kref_read(&root->kobj.kref);
-	unsigned int device_refs = kref_read(&device->kobj.kref);
+	unsigned int device_refs = kref_read(&device->kobj.kref), region_refs;
 	LIST_HEAD(regions);
 
 	region.of_node = class_child(test, class_child(test, root, "reserved-memory"), "region");
+	region_refs = kref_read(&region.of_node->kobj.kref);
 	class_device_init_calls = 0;
 	rmem_heap_classify(&region);
 	rmem_heap_find_owner(&region);
@@ -773,6 +825,7 @@ static void class_region(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, region.status, c->want, "reason is: %s", region.reason);
 	if (c->want == RMEM_AVAILABLE)
 		KUNIT_EXPECT_EQ(test, region.mode, c->mode);
+	KUNIT_EXPECT_STREQ(test, rmem_heap_kind(&region), regions_kind(&region));
 	KUNIT_EXPECT_EQ_MSG(test, region.owned, c->owned, "owner is: %s", region.owner);
 	if (c->owner)
 		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(region.owner, c->owner), "owner is: %s",
@@ -792,10 +845,83 @@ static void class_region(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, region.dev);
 	KUNIT_EXPECT_EQ(test, kref_read(&root->kobj.kref), refs);
 	KUNIT_EXPECT_EQ(test, kref_read(&device->kobj.kref), device_refs);
+	KUNIT_EXPECT_EQ(test, kref_read(&region.of_node->kobj.kref), region_refs);
+}
+
+static void class_region(struct kunit *test)
+{
+	class_check(test, test->param_value);
+}
+
+/* Properties that refer to regions, one for each last word */
+static void class_words(struct kunit *test)
+{
+	static const char * const names[] = {
+		"boot-region", "ipc-regions", "vendor,memory", "vendor,boot_mem",
+		"vendor,scp-shmem", "mailbox-shm", "vendor,msg-ram", "sram", "vendor,vram",
+		"vendor,video-carveout", "etr-buffer", "vendor,buffers", "vendor,log-buf",
+		"secure-heap", "log,area", "vendor,firmware", "fw",
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const struct class_case c = {
+			CLASS_REFERRED, .property = names[i],
+			.entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_OWNED(CARVEOUT, names[i]),
+		};
+
+		class_check(test, &c);
+	}
+}
+
+/* Properties about memory that are numbers, one for each word */
+static void class_numbers(struct kunit *test)
+{
+	static const char * const names[] = {
+		"num-buffers", "memory-size", "mem_sizes", "buffer-count", "ram-width",
+		"memory-region-names", "fw,cells", "shmem-offset", "buf-offsets", "fw-len",
+		"heap-length", "max-buffers", "min-buffers", "ram-type",
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const struct class_case c = {
+			CLASS_REFERRED, .property = names[i],
+			.entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_FREE(CARVEOUT),
+		};
+
+		class_check(test, &c);
+	}
+}
+
+/* A phandle that two nodes have tells nothing of the second one. */
+static void class_same_phandle(struct kunit *test)
+{
+	static const struct class_case c = { .reg = CLASS_REG };
+	struct reserved_mem rmem = { .base = CLASS_BASE, .size = CLASS_SIZE };
+	struct device_node *root = class_unflatten(test, &c, &rmem), *np;
+	struct rmem_region regions[2] = {};
+	LIST_HEAD(list);
+	int i;
+
+	np = class_child(test, class_child(test, root, "reserved-memory"), "region");
+	for (i = 0; i < 2; i++) {
+		regions[i].of_node = np;
+		regions[i].rmem = &rmem;
+		rmem_heap_classify(&regions[i]);
+		list_add_tail(&regions[i].list, &list);
+	}
+	rmem_heap_find_users(&list, root);
+	KUNIT_EXPECT_EQ(test, regions[0].status, RMEM_AVAILABLE);
+	KUNIT_EXPECT_EQ(test, regions[1].status, RMEM_INVALID);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(regions[1].reason, "another region has its phandle"));
 }
 
 static struct kunit_case rmem_heap_classify_cases[] = {
 	KUNIT_CASE_PARAM(class_region, class_gen_params),
+	KUNIT_CASE(class_words),
+	KUNIT_CASE(class_numbers),
+	KUNIT_CASE(class_same_phandle),
 	{}
 };
 
@@ -1201,6 +1327,21 @@ static void lookup_refused_area(struct kunit *test)
 	}
 }
 
+/* The area of a region that has an owner is no heap; default_cma_region may be one */
+static void lookup_owned_area(struct kunit *test)
+{
+	struct reserved_mem rmem = { .priv = kunit_kzalloc(test, SZ_4K, GFP_KERNEL) };
+	struct rmem_region region = {
+		.name = "owned@1000", .mode = RMEM_HEAP_CMA, .owned = true, .rmem = &rmem,
+	};
+
+	KUNIT_ASSERT_NOT_NULL(test, rmem.priv);
+	list_add_tail(&region.list, &rmem_regions);
+	KUNIT_EXPECT_TRUE(test, rmem_heap_owns_cma_area(rmem.priv, false));
+	KUNIT_EXPECT_FALSE(test, rmem_heap_owns_cma_area(rmem.priv, true));
+	list_del(&region.list);
+}
+
 static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE_PARAM(lookup_found, lookup_gen_params),
 	KUNIT_CASE(lookup_not_found),
@@ -1209,6 +1350,7 @@ static struct kunit_case rmem_heap_lookup_cases[] = {
 	KUNIT_CASE(lookup_owns_cma_area),
 	KUNIT_CASE(lookup_hides_nothing),
 	KUNIT_CASE(lookup_refused_area),
+	KUNIT_CASE(lookup_owned_area),
 	{}
 };
 
