@@ -321,6 +321,10 @@ def predictions():
             found, _ = check(dtb(text))
             yield "usable memory: %s %s" % (usable, memory), \
                 found["regions"][0]["status"] != status and not (memory and status == "refused")
+    for usable in "", "0 0 0 0":
+        found, _ = check(dtb(TREE % ("", at_50, "chosen { linux,usable-memory-range = <%s>; };" %
+                                     usable)))
+        yield "usable memory without a size: " + usable, found["regions"][0]["status"] != "available"
     chosen = "chosen { linux,usable-memory-range = <%s>; };"
     cap = "0 0x40000000 0 0x1000000 0 0x50000000 0 0x1000000"
     for usable, memory, status in (

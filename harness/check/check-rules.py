@@ -97,6 +97,8 @@ RULES = [
     ("cma-of-another-vm", "warning", "", at("cam", BASE, 2 * M, CMA),
      user("cam", "qcom,vmids = <22 37>;"), at("cam", BASE, 2 * M, CMA),
      user("cam", "qcom,vmids = <3 22>;")),
+    ("cma-of-another-vm", "warning", "", at("cam", BASE, 2 * M, CMA),
+     user("cam", "qcom,vmids = <22>;"), at("cam", BASE, 2 * M, CMA), user("cam", "qcom,vmids;")),
     ("other-property", "note", "", at("a", BASE, M), user("a", prop="boot-region"),
      at("a", BASE, M), user("a")),
     ("shared-pool", "note", "", at("a", BASE, M, POOL), user("a") + user("a", name="dev2"),

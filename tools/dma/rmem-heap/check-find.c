@@ -377,7 +377,7 @@ static bool other_vm(const struct tree *t, int node)
 	for (i = 0; vmids && i + 4 <= vmids->len; i += 4)
 		if (cell(vmids->data + i) == 3)		/* QCOM_SCM_VMID_HLOS */
 			return false;
-	return vmids;
+	return vmids && vmids->len >= 4;
 }
 
 static bool refers(const struct region *r, int node)

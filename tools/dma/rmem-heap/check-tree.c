@@ -542,9 +542,9 @@ static void cap_ram(struct tree *t)
 	const struct range *cap = &t->usable.at[0];
 	unsigned int i;
 
-	/* The kernel does not cut RAM to nothing. */
-	if (t->ram_known && t->usable.nr && cap->size) {
-		for (i = 0; i < t->ram.nr; i++) {
+	if (t->ram_known) {
+		/* The kernel does not cut RAM to nothing. */
+		for (i = 0; i < t->ram.nr && cap->size; i++) {
 			struct range *r = &t->ram.at[i];
 			uint64_t size = common(cap->base, cap->size, r);
 
@@ -606,9 +606,11 @@ void find_ram(struct tree *t)
 		if (valid_reg(t, prop)) {
 			t->usable.at = grab(t, prop->len / 4 + 1, sizeof(*t->usable.at));
 			read_reg(t, prop, &t->usable);
-			t->capped = true;
 		}
 	}
+	/* The kernel ignores ranges that have no size. */
+	for (i = 0; i < t->usable.nr; i++)
+		t->capped |= t->usable.at[i].size;
 	read_cmdline(t);
 	if (t->capped)
 		cap_ram(t);
