@@ -533,8 +533,8 @@ static void put_consumers(enum style style)
 {
 	static const uint32_t wrong[] = { 0, 0xffffffff, 0x7777, 900, 900 };
 	static const char *const others[] = {
-		"memory-region-1", "tx-mem", "mem2", "vendor,fw-x", "firmware-name", "2mem", "smem",
-		"region-size", "mem-names", "x_shm,y", "area", "buffer-type3",
+		"memory-region-1", "tx-mem", "mem2", "vendor,fw-x", "firmware-name", "2mem",
+		"smem", "region-size", "mem-names", "x_shm,y", "area", "buffer-type3",
 	};
 	int n = percent(60) ? rnd(4) : 0;
 	char name[32];
