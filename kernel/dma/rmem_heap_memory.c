@@ -144,9 +144,9 @@ static void __init memory_check_usable(struct rmem_region *region)
 	const struct reserved_mem *rmem = region->rmem;
 	struct device_node *root = region->of_node->parent->parent;
 	const char *usable = "linux,usable-memory-range";
-	int cell, n = of_chosen ? rmem_heap_count_cells(of_chosen, usable) : -1;
 	u64 common = 0, given = 0;
 	u32 na = 1, ns = 1;
+	int i, n;
 
 	if (is_kdump_kernel()) {
 		rmem_invalidate(region,
@@ -155,10 +155,9 @@ static void __init memory_check_usable(struct rmem_region *region)
 	}
 	of_property_read_u32(root, "#address-cells", &na);
 	of_property_read_u32(root, "#size-cells", &ns);
-	/* The core does not read it then. */
-	if (n < 0 || !(na + ns) || n % (na + ns))
-		return;
-	for (cell = 0; cell + (int)(na + ns) <= n; cell += na + ns) {
+	n = of_chosen ? rmem_heap_count_entries(of_chosen, usable, na, ns) : -1;
+	for (i = 0; i < n; i++) {
+		int cell = i * (na + ns);
 		struct memblock_region range = {
 			.base = rmem_heap_read_cells(of_chosen, usable, cell, na),
 			.size = rmem_heap_read_cells(of_chosen, usable, cell + na, ns),

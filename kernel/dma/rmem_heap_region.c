@@ -108,22 +108,32 @@ u64 rmem_heap_read_cells(const struct device_node *np, const char *name, int cel
 }
 
 /* Number of cells of a property, -1 if there is no such property */
-int rmem_heap_count_cells(const struct device_node *np, const char *name)
+static int region_count_cells(const struct device_node *np, const char *name)
 {
 	int len;
 
 	return of_get_property(np, name, &len) ? len / (int)sizeof(__be32) : -1;
 }
 
+/* Number of entries of a property, each an address and a size; -1 if the core does not read it */
+int rmem_heap_count_entries(const struct device_node *np, const char *name, u32 na, u32 ns)
+{
+	u64 entry = ((u64)na + ns) * sizeof(__be32);
+	int len;
+
+	if (!of_get_property(np, name, &len) || !entry || (u64)len % entry)
+		return -1;
+	return len / entry;
+}
+
 /* Has a node a reg that the core reads? */
 bool rmem_heap_has_reg(const struct device_node *np)
 {
-	int n = rmem_heap_count_cells(np, "reg");
-	u32 na = 0, ns = 0;
+	u32 na, ns;
 
-	of_property_read_u32(np->parent, "#address-cells", &na);
-	of_property_read_u32(np->parent, "#size-cells", &ns);
-	return n > 0 && na + ns && !(n % (na + ns));
+	return !of_property_read_u32(np->parent, "#address-cells", &na) &&
+	       !of_property_read_u32(np->parent, "#size-cells", &ns) &&
+	       rmem_heap_count_entries(np, "reg", na, ns) > 0;
 }
 
 /* The core takes no region if it cannot read the cells of all. */
@@ -227,9 +237,9 @@ static void region_explain_pool(struct rmem_region *region, u64 base, u64 size, 
 static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 {
 	struct device_node *np = region->of_node, *other;
-	int ranges = rmem_heap_count_cells(np, "alloc-ranges"), before = 0, areas = 0;
-	int align = rmem_heap_count_cells(np, "alignment");
-	int size = rmem_heap_count_cells(np, "size");
+	int ranges = rmem_heap_count_entries(np, "alloc-ranges", na, ns), before = 0, areas = 0;
+	int align = region_count_cells(np, "alignment");
+	int size = region_count_cells(np, "size");
 	u64 from = rmem_heap_read_cells(np, "alloc-ranges", 0, na);
 	u64 len = rmem_heap_read_cells(np, "size", 0, ns);
 
@@ -259,10 +269,10 @@ static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 	region_explain_pool(region, 0, len, areas);
 	if (!ranges)
 		rmem_invalidate(region, "its alloc-ranges is empty");
-	if (ranges > 0 && !(ranges % (na + ns)))
+	if (ranges > 0)
 		rmem_invalidate(region,
 				"no %llu KiB of RAM were free in its alloc-ranges, %s0x%llx to 0x%llx",
-				len / SZ_1K, ranges > na + ns ? "the first is " : "", from,
+				len / SZ_1K, ranges > 1 ? "the first is " : "", from,
 				from + rmem_heap_read_cells(np, "alloc-ranges", na, ns) - 1);
 	rmem_invalidate(region, "no %llu KiB of RAM were free in one piece, alignment 0x%llx",
 			len / SZ_1K, rmem_heap_read_cells(np, "alignment", 0, na));
@@ -272,7 +282,7 @@ static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 static void region_explain_no_entry(struct rmem_region *region)
 {
 	struct device_node *np = region->of_node;
-	int reg = rmem_heap_count_cells(np, "reg");
+	int reg = region_count_cells(np, "reg");
 	u64 base, size;
 	u32 na, ns;
 
