@@ -341,9 +341,6 @@ static struct rmem_region *heap_find_region(struct device *dev, unsigned int ind
 /* Whether a driver may export a region that has no heap yet */
 static bool heap_is_possible(const struct rmem_region *region)
 {
-	/* cma_heap has registered heaps of these names already. */
-	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
-		return false;
 	return region->dev && rmem_heap_pool_ops(region->mode) && !region->blocked &&
 	       region->status == RMEM_AVAILABLE;
 }
@@ -374,9 +371,6 @@ static int heap_activate(struct rmem_region *region, struct device *dev, unsigne
 	if (region->status != RMEM_AVAILABLE)
 		return dev_err_probe(dev, -ENXIO, "%s: cannot export it: %s\n", region->name,
 				     region->reason);
-	if (region->mode == RMEM_HEAP_CMA && IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
-		return dev_err_probe(dev, -EBUSY, "%s: cma_heap has registered its heap\n",
-				     region->name);
 
 	by = kasprintf(GFP_KERNEL, "driver of %s", dev_name(dev));
 	if (!by)
@@ -431,8 +425,7 @@ static void heap_deactivate(struct device *dev, void *res)
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
  * has no such entry, -EPERM if rmem_heap.export=!name blocks the region, -ENXIO if the kernel
  * refused the region or sysfs does not show it, -EINVAL for flags that the region cannot have,
- * -EBUSY if the heap exists with other flags or belongs to cma_heap or if there is no minor left
- * for it, -EXDEV if devices get another pool than the node says, -EOPNOTSUPP if the kernel is
+ * -EBUSY if the heap exists with other flags or if there is no minor left for it, -EXDEV if devices get another pool than the node says, -EOPNOTSUPP if the kernel is
  * built without the allocator, -ENOMEM.
  */
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,

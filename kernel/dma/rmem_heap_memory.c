@@ -59,7 +59,9 @@ static void __init memory_explain_area(struct rmem_region *region)
 	struct reserved_mem mem = { };
 	u64 base, size, ram;
 
-	if (region->status != RMEM_INVALID || !rmem_heap_has_reg(region->of_node) ||
+	/* Other causes come first. */
+	if (!str_has_prefix(region->reason, "the kernel could not reserve") ||
+	    !rmem_heap_has_reg(region->of_node) ||
 	    of_property_read_reg(region->of_node, 0, &base, &size))
 		return;
 	mem.base = base;

@@ -251,7 +251,7 @@ static void region_explain_dynamic(struct rmem_region *region, u32 na, u32 ns)
 			continue;
 		before++;
 		areas += of_device_is_compatible(other, "shared-dma-pool") &&
-			 of_property_present(other, "reusable");
+			 of_property_present(other, "reusable") && of_reserved_mem_lookup(other);
 	}
 	of_node_put(other);
 

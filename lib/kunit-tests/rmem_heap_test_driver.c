@@ -5,6 +5,7 @@
  * rmem_heap_test.dts.
  */
 
+#include <kunit/device.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
@@ -95,20 +96,36 @@ static void driver_finds_later(struct kunit *test)
 	struct device *dev = rmem_test_device(test, "/bouncing");
 	int ret = PTR_ERR_OR_ZERO(rmem_heap_find(dev, 0));
 
-	/* An owned region, and a pool: a driver may export them */
+	/* An owned region, a pool, and an owned CMA area: a driver may export them */
 	KUNIT_EXPECT_EQ(test, driver_boot_find[0], -EPROBE_DEFER);
 	KUNIT_EXPECT_EQ(test, driver_boot_find[1], -EPROBE_DEFER);
+	KUNIT_EXPECT_EQ(test, driver_boot_find[4], -EPROBE_DEFER);
 	/* The administrator has blocked it; and a CMA area, which no driver can export */
 	KUNIT_EXPECT_EQ(test, driver_boot_find[2], -EACCES);
 	KUNIT_EXPECT_EQ(test, driver_boot_find[3], -EACCES);
-	/* An owned CMA area, a disabled region, and one that is refused */
-	if (IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
-		KUNIT_EXPECT_EQ(test, driver_boot_find[4], -EACCES);
+	/* A disabled region, and one that is refused */
 	KUNIT_EXPECT_EQ(test, driver_boot_find[5], -EACCES);
 	KUNIT_EXPECT_EQ(test, driver_boot_find[6], -EACCES);
 	/* Drivers in modules may come for some time after the boot. */
 	if (!IS_ENABLED(CONFIG_MODULES))
 		KUNIT_EXPECT_EQ(test, ret, -EACCES);
+}
+
+/* cma_heap has no heap of an area that has an owner, and the owner can export it. */
+static void driver_owned_area(struct kunit *test)
+{
+	struct device *dev = kunit_device_register(test, "rmem-heap-test");
+	struct device_node *np = of_find_node_by_path("/unusable-user");
+	struct rmem_heap *heap;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
+	device_set_node(dev, of_fwnode_handle(np));
+	heap = devm_rmem_heap_export(dev, 0, 0);
+	device_set_node(dev, NULL);
+	of_node_put(np);
+	KUNIT_ASSERT_PTR_EQ(test, heap, rmem_test_heap(test, "camera@1e800000"));
+	rmem_test_put(test, rmem_test_alloc(test, heap, SZ_64K));
 }
 
 /* The kernel log says why a region cannot be exported that sysfs does not show. */
@@ -411,6 +428,7 @@ static void driver_no_folder(struct kunit *test)
 static struct kunit_case rmem_heap_driver_cases[] = {
 	KUNIT_CASE(driver_too_early),
 	KUNIT_CASE(driver_finds_later),
+	KUNIT_CASE(driver_owned_area),
 	KUNIT_CASE(driver_says_no_folder),
 #ifdef CONFIG_NET
 	KUNIT_CASE(driver_boot_events),

@@ -254,7 +254,7 @@ static void rmem_test_export_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -ENODEV);
 }
 
-/* An area that cma_heap serves cannot be exported, nor a region that is disabled or refused */
+/* A region that is disabled or refused cannot be exported */
 static void rmem_test_export_unusable(struct kunit *test)
 {
 	struct device *dev = kunit_device_register(test, "rmem-heap-test");
@@ -263,8 +263,6 @@ static void rmem_test_export_unusable(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_NOT_NULL_MSG(test, np, "boot with rmem_heap_test.dts");
 	device_set_node(dev, of_fwnode_handle(np));
-	if (IS_ENABLED(CONFIG_DMABUF_HEAPS_CMA))
-		KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 0, 0)), -EBUSY);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 1, 0)), -ENXIO);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(devm_rmem_heap_export(dev, 2, 0)), -ENXIO);
 	device_set_node(dev, NULL);
