@@ -425,8 +425,9 @@ static void heap_deactivate(struct device *dev, void *res)
  * Return: the heap, or an ERR_PTR: -EPROBE_DEFER before fs_initcall, -ENODEV if memory-region
  * has no such entry, -EPERM if rmem_heap.export=!name blocks the region, -ENXIO if the kernel
  * refused the region or sysfs does not show it, -EINVAL for flags that the region cannot have,
- * -EBUSY if the heap exists with other flags or if there is no minor left for it, -EXDEV if devices get another pool than the node says, -EOPNOTSUPP if the kernel is
- * built without the allocator, -ENOMEM.
+ * -EBUSY if the heap exists with other flags or if there is no minor left for it, -EXDEV if
+ * devices get another pool than the node says, -EOPNOTSUPP if the kernel is built without the
+ * allocator, -ENOMEM.
  */
 struct rmem_heap *devm_rmem_heap_export(struct device *dev, unsigned int index,
 					unsigned int flags)

@@ -235,15 +235,18 @@ static void __init memory_check_map(struct rmem_region *region)
 		rmem_invalidate(region,
 				"it is no-map, but the kernel maps %llu of %llu KiB: they were reserved before",
 				mapped / SZ_1K, (u64)rmem->size / SZ_1K);
+	else if (mapped && mapped != rmem->size)
+		rmem_invalidate(region, "the kernel maps only %llu of %llu KiB, the rest is no-map",
+				mapped / SZ_1K, (u64)rmem->size / SZ_1K);
 	else if (mapped && !region->linear)
 		rmem_invalidate(region,
 				"only %llu of %llu KiB are reserved, the kernel uses the rest",
-				min(mapped, reserved) / SZ_1K, (u64)rmem->size / SZ_1K);
+				reserved / SZ_1K, (u64)rmem->size / SZ_1K);
 	/* memremap(MEMREMAP_WC) of System RAM returns NULL with a WARN. */
 	else if (region->mode == RMEM_HEAP_COHERENT &&
 		 region_intersects(rmem->base, rmem->size, IORESOURCE_SYSTEM_RAM,
 				   IORES_DESC_NONE) != REGION_DISJOINT)
-		rmem_invalidate(region, "a coherent pool in RAM needs no-map here");
+		rmem_invalidate(region, "a coherent pool in RAM needs no-map on this architecture");
 	else if (region->mode == RMEM_HEAP_CMA && !ram)
 		rmem_invalidate(region, "a CMA area must be RAM");
 	/* swiotlb reaches the memory of a pool through the linear map. */

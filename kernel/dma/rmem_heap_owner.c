@@ -50,7 +50,7 @@ void rmem_heap_find_owner(struct rmem_region *region)
 		region->owned = false;
 }
 
-/* Is one of the words of a name in a list? Words end at "-", "," and "_"; digits at their end */
+/* Is a word of a name in a list? Words end at "-", "," or "_"; digits at their end do not count. */
 static bool owner_has_word(const char *name, const char * const *list, size_t n)
 {
 	size_t i, len;

@@ -2,8 +2,8 @@
 /*
  * Reserved memory as dma-buf heaps: mode and status of a region.
  *
- * Decided by what the kernel did with the node at early boot and by what the memory map has
- * there, not by what the node asks for. Nothing here has a side effect.
+ * Decided by what the kernel did with the node at early boot, not only by what the node asks
+ * for. Nothing here has a side effect.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -35,7 +35,7 @@ const char *rmem_heap_kind(const struct rmem_region *region)
 
 	if (rmem_region_heap(region))
 		return modes[region->mode];
-	/* What an allocator could do with the memory of others is not their fault. */
+	/* An owned region is not called refused, whatever an allocator needs. */
 	if (region->owned && region->rmem && region->status != RMEM_DISABLED)
 		return "owned";
 	return region->status == RMEM_AVAILABLE ? modes[region->mode] : statuses[region->status];
@@ -118,12 +118,12 @@ static int region_count_cells(const struct device_node *np, const char *name)
 /* Number of entries of a property, each an address and a size; -1 if the core does not read it */
 int rmem_heap_count_entries(const struct device_node *np, const char *name, u32 na, u32 ns)
 {
-	u64 entry = ((u64)na + ns) * sizeof(__be32);
+	u32 entry = (na + ns) * sizeof(__be32);
 	int len;
 
-	if (!of_get_property(np, name, &len) || !entry || (u64)len % entry)
+	if (!of_get_property(np, name, &len) || !entry || (u32)len % entry)
 		return -1;
-	return len / entry;
+	return (u32)len / entry;
 }
 
 /* Has a node a reg that the core reads? */
@@ -176,7 +176,7 @@ static void region_explain_default(struct rmem_region *region)
 {
 	const struct device_node *np = region->of_node;
 
-	if (region->mode == RMEM_HEAP_CMA && region_cma_on_cmdline &&
+	if (IS_ENABLED(CONFIG_DMA_CMA) && region->mode == RMEM_HEAP_CMA && region_cma_on_cmdline &&
 	    !of_property_present(np, "no-map") && of_property_present(np, "linux,cma-default"))
 		rmem_invalidate(region, "%s", region_cma_on_cmdline);
 }
@@ -321,12 +321,18 @@ static void region_check_node(struct rmem_region *region, bool pool, bool both, 
 		rmem_invalidate(region, "its compatible is not a list of strings");
 	/* The order in which the allocators are linked decides which one took it. */
 	if (both)
-		rmem_invalidate(region, "it says to be two kinds of pool");
+		rmem_invalidate(region, "its compatible names two kinds of pool");
+	if (rmem_heap_has_reg(np) && !of_property_read_reg(np, 0, &base, &size) &&
+	    (base != (phys_addr_t)base || size != (phys_addr_t)size))
+		rmem_invalidate(region, "this kernel cannot address 0x%llx, %llu KiB", base,
+				size / SZ_1K);
 	if (!rmem) {
 		if (region->status == RMEM_AVAILABLE)
 			region_explain_no_entry(region);
 		return;
 	}
+	if (!rmem->size)
+		rmem_invalidate(region, "its size is 0");
 	if ((pool || reusable) && !rmem->ops)
 		rmem_invalidate(region, "no allocator took the node: %s",
 				!pool ? "reusable memory must be a shared-dma-pool" :
@@ -342,10 +348,6 @@ static void region_check_node(struct rmem_region *region, bool pool, bool both, 
 		rmem_invalidate(region,
 				"its base and size must be multiples of the page size, %lu",
 				PAGE_SIZE);
-	if (rmem_heap_has_reg(np) && !of_property_read_reg(np, 0, &base, &size) &&
-	    (base != (phys_addr_t)base || size != (phys_addr_t)size))
-		rmem_invalidate(region, "this kernel cannot address 0x%llx, %llu KiB", base,
-				size / SZ_1K);
 	/* Lengths of buffers are size_t. */
 	if (rmem->size > ULONG_MAX - PAGE_SIZE || rmem->base + rmem->size <= rmem->base)
 		rmem_invalidate(region, "its size is not usable");

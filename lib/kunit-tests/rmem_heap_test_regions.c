@@ -442,7 +442,7 @@ static const struct class_case class_cases[] = {
 	{ "coherent with an odd size", CLASS_COHERENT, .size = CLASS_SIZE + SZ_2K,
 	  .entry = CLASS_ENTRY, CLASS_REFUSED("multiples of the page size") },
 	{ "entry of size 0", .zero_size = true, .entry = CLASS_ENTRY_WITHOUT_OPS,
-	  CLASS_REFUSED("size is not usable") },
+	  CLASS_REFUSED("its size is 0") },
 	{ "end beyond the last address", .base = -(phys_addr_t)SZ_1M, .size = SZ_2M,
 	  .entry = CLASS_ENTRY_WITHOUT_OPS, CLASS_REFUSED("size is not usable") },
 	{ "size too large", .size = ULONG_MAX & PAGE_MASK, .entry = CLASS_ENTRY_WITHOUT_OPS,
