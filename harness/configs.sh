@@ -46,12 +46,12 @@ config() { # NAME TARGET OPTION...
 	[ $rc = 0 ] || sed 's/^/# /' "$dir/$name.log"
 }
 
-cma=(-CMA -DMA_CMA -DMABUF_HEAPS_CMA)
+cma=(-CMA -DMA_CMA -CMA_SIZE_MBYTES -DMABUF_HEAPS_CMA)
 tests=(-RMEM_HEAP_KUNIT_TEST -RMEM_HEAP_KUNIT_BENCH)
 kunit=("${tests[@]}" -KUNIT -KUNIT_AUTORUN_ENABLED)
 
 config no-cma um "${cma[@]}" -CMA_DEBUGFS -CMA_SYSFS -RMEM_HEAP_KUNIT_TEST
-config no-dma-cma um -DMA_CMA -DMABUF_HEAPS_CMA -RMEM_HEAP_KUNIT_TEST
+config no-dma-cma um -DMA_CMA -CMA_SIZE_MBYTES -DMABUF_HEAPS_CMA -RMEM_HEAP_KUNIT_TEST
 config no-restricted um -DMA_RESTRICTED_POOL
 config no-debugfs um -DEBUG_FS -KUNIT_DEBUGFS -CMA_DEBUGFS
 config no-sysfs um -SYSFS -CMA_SYSFS -RMEM_HEAP_KUNIT_TEST

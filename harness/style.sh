@@ -104,6 +104,7 @@ arrows() {
 	nm -A "$build"/style/kernel/dma/rmem_heap*.o | awk '
 	BEGIN {
 		allow("heap", "policy memory region owner sysfs buf pool carveout")
+		allow("policy", "region")
 		allow("sysfs", "buf pool region")
 		allow("buf", "import map pool")
 		allow("carveout", "pool")

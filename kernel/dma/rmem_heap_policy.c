@@ -109,6 +109,10 @@ void __init rmem_heap_policy_check_names(const struct list_head *regions)
 		pr_warn("export=: known is %s\n", region->name);
 }
 
+/* Not rmem_set_reason(): gcc warns of owners and names that are too long for a reason. */
+#define policy_set_reason(_region, ...) \
+	rmem_heap_set_status(_region, (_region)->status, __VA_ARGS__)
+
 /* What an export does to memory that others may use */
 static const char *policy_clearing(const struct rmem_region *region)
 {
@@ -153,7 +157,7 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT) {
 		if (!region->owner[0])
 			return "rmem_heap.export";
-		rmem_set_reason(region, "\"*\" leaves it out: %s", region->owner);
+		policy_set_reason(region, "\"*\" leaves it out: %s", region->owner);
 	}
 	return NULL;
 }
@@ -166,23 +170,24 @@ bool __init rmem_heap_policy_explain(struct rmem_region *region)
 
 	strscpy(text, region->reason);
 	if (region->owned && region->rmem && region->status == RMEM_INVALID) {
-		rmem_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
+		policy_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
 	} else if (!available) {
 		return false;
 	} else if (region->owned && region->blocked) {
-		rmem_set_reason(region, "%s", region->owner);
+		policy_set_reason(region, "%s", region->owner);
 	} else if (region->blocked) {
-		rmem_set_reason(region, "rmem_heap.export=!%s", region->name);
+		policy_set_reason(region, "rmem_heap.export=!%s", region->name);
 	} else if (region->owned) {
-		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
-				region->owner, region->name);
+		policy_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
+				  region->owner, region->name);
 	} else if (region->mode == RMEM_HEAP_CARVEOUT) {
-		rmem_set_reason(region, "it has no owner in the device tree; firmware may own it");
+		policy_set_reason(region, "it has no owner in the device tree; firmware may own it");
 		return true;
 	} else if (text[0]) {
-		rmem_set_reason(region, "%s; rmem_heap.export=%s exports it", text, region->name);
+		policy_set_reason(region, "%s; rmem_heap.export=%s exports it", text,
+				  region->name);
 	} else {
-		rmem_set_reason(region, "no request for a heap, see rmem_heap.export=");
+		policy_set_reason(region, "no request for a heap, see rmem_heap.export=");
 	}
 	return false;
 }

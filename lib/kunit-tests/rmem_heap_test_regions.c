@@ -900,10 +900,11 @@ static void class_same_phandle(struct kunit *test)
 	static const struct class_case c = { .reg = CLASS_REG };
 	struct reserved_mem rmem = { .base = CLASS_BASE, .size = CLASS_SIZE };
 	struct device_node *root = class_unflatten(test, &c, &rmem), *np;
-	struct rmem_region regions[2] = {};
+	struct rmem_region *regions = kunit_kcalloc(test, 2, sizeof(*regions), GFP_KERNEL);
 	LIST_HEAD(list);
 	int i;
 
+	KUNIT_ASSERT_NOT_NULL(test, regions);
 	np = class_child(test, class_child(test, root, "reserved-memory"), "region");
 	for (i = 0; i < 2; i++) {
 		regions[i].of_node = np;
