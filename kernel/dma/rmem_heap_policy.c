@@ -109,10 +109,6 @@ void __init rmem_heap_policy_check_names(const struct list_head *regions)
 		pr_warn("export=: known is %s\n", region->name);
 }
 
-/* Not rmem_set_reason(): gcc warns of owners and names that are too long for a reason. */
-#define policy_set_reason(_region, ...) \
-	rmem_heap_set_status(_region, (_region)->status, __VA_ARGS__)
-
 /* What an export does to memory that others may use */
 static const char *policy_clearing(const struct rmem_region *region)
 {
@@ -157,7 +153,8 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 	if (admin == RMEM_MATCH_ALL && region->mode != RMEM_HEAP_CARVEOUT) {
 		if (!region->owner[0])
 			return "rmem_heap.export";
-		policy_set_reason(region, "\"*\" leaves it out: %s", region->owner);
+		rmem_heap_set_status(region, region->status, "\"*\" leaves it out: %s",
+				     region->owner);
 	}
 	return NULL;
 }
@@ -165,29 +162,33 @@ const char * __init rmem_heap_policy_request(struct rmem_region *region)
 /* Completes the reason of a region without a heap. True for carve-outs that are only counted */
 bool __init rmem_heap_policy_explain(struct rmem_region *region)
 {
-	bool available = region->status == RMEM_AVAILABLE;
+	const char *name = region->name, *owner = region->owner;
+	enum rmem_status status = region->status;
 	char text[sizeof(region->reason)];
 
 	strscpy(text, region->reason);
-	if (region->owned && region->rmem && region->status == RMEM_INVALID) {
-		policy_set_reason(region, "%s; it cannot be exported: %s", region->owner, text);
-	} else if (!available) {
+	if (region->owned && region->rmem && status == RMEM_INVALID) {
+		rmem_heap_set_status(region, status, "%s; it cannot be exported: %s", owner, text);
+	} else if (status != RMEM_AVAILABLE) {
 		return false;
 	} else if (region->owned && region->blocked) {
-		policy_set_reason(region, "%s", region->owner);
+		rmem_heap_set_status(region, status, "%s", owner);
 	} else if (region->blocked) {
-		policy_set_reason(region, "rmem_heap.export=!%s", region->name);
+		rmem_heap_set_status(region, status, "rmem_heap.export=!%s", name);
 	} else if (region->owned) {
-		policy_set_reason(region, "%s; rmem_heap.export=%s exports it all the same",
-				  region->owner, region->name);
+		rmem_heap_set_status(region, status,
+				     "%s; rmem_heap.export=%s exports it all the same", owner,
+				     name);
 	} else if (region->mode == RMEM_HEAP_CARVEOUT) {
-		policy_set_reason(region, "it has no owner in the device tree; firmware may own it");
+		rmem_heap_set_status(region, status,
+				     "it has no owner in the device tree; firmware may own it");
 		return true;
 	} else if (text[0]) {
-		policy_set_reason(region, "%s; rmem_heap.export=%s exports it", text,
-				  region->name);
+		rmem_heap_set_status(region, status, "%s; rmem_heap.export=%s exports it", text,
+				     name);
 	} else {
-		policy_set_reason(region, "no request for a heap, see rmem_heap.export=");
+		rmem_heap_set_status(region, status,
+				     "no request for a heap, see rmem_heap.export=");
 	}
 	return false;
 }
