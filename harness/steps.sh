@@ -185,7 +185,7 @@ holds "a board's tree boots without MEM" boots "" board
 holds "... with memory for its regions" grep -q '^boot: MEM is 2304M, for the regions' "$tmp/console"
 holds "... without its memory node, as a line says" \
 	grep -q '^boot: /memory@80000000 ends at 0x100000000, MEM is 2304M .*: booting without it' "$tmp/console"
-holds "... with its CMA area" grep -q '^rmem_heap: cma@88000000: cma, 16384 KiB, exported' "$tmp/console"
+holds "... with its CMA area" grep -q '^rmem_heap: cma@88000000: cma, base 0x88000000, 16384 KiB, exported' "$tmp/console"
 holds "a region that is disabled needs no memory" boots 512M off
 holds "a memory node inside MEM boots" boots 512M inside
 holds "... without a word" no grep -q '^boot: ' "$tmp/console"
