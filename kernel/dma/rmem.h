@@ -5,9 +5,9 @@
  * rmem_heap.c           order of the boot, exports, the interface for drivers
  * rmem_heap_policy.c    rmem_heap.export=, who requests a heap, and why a region has none
  * rmem_heap_sysfs.c     the regions in sysfs
- * rmem_heap_memory.c    whether the memory of a region is there, and its own
- * rmem_heap_region.c    mode and status of a region
  * rmem_heap_owner.c     who uses the memory of a region
+ * rmem_heap_memory.c    whether a region is memory, and nobody else's
+ * rmem_heap_region.c    mode and status of a region
  * rmem_heap_buf.c       the life of a buffer
  * rmem_heap_import.c    importers: attach, map, CPU access
  * rmem_heap_map.c       mappings for programs and for the kernel
@@ -59,7 +59,7 @@ enum rmem_memory {
 };
 
 /**
- * enum rmem_status - whether a region can have a heap, whoever owns it
+ * enum rmem_status - whether an allocator can manage a region; who owns it is another question
  * @RMEM_AVAILABLE: an allocator can manage the memory
  * @RMEM_DISABLED: the status of the node is not "okay"
  * @RMEM_INVALID: the kernel refused the node, or the memory is not reserved for it

@@ -291,7 +291,7 @@ static void __init heap_warn_elsewhere(void)
 				pr_warn("%pOF: cannot export it: only the children of %pOF are regions\n",
 					child, parent);
 	for_each_node_by_name(np, "reserved-memory")
-		if (np != parent && !str_has_prefix(np->parent->full_name, "__"))
+		if (np != parent && np->parent && !str_has_prefix(np->parent->full_name, "__"))
 			pr_warn("%pOF: the kernel does not look for regions here, but in /reserved-memory\n",
 				np);
 	of_node_put(parent);

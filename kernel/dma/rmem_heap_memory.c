@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reserved memory as dma-buf heaps: whether the memory of a region is there, and the region's own.
+ * Reserved memory as dma-buf heaps: whether a region is memory, and nobody else's.
  *
- * By the memory map of the boot, before memblock is discarded. Nothing here has a side effect.
+ * The memory map of the boot tells it, so this runs before memblock is discarded. Nothing here
+ * has a side effect.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt

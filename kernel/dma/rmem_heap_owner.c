@@ -2,8 +2,8 @@
 /*
  * Reserved memory as dma-buf heaps: who uses the memory of a region.
  *
- * The device tree tells by compatibles, by references to the region, and by devices whose
- * registers are in it. Nothing here has a side effect.
+ * The device tree tells it by compatibles, by references to the region, and by devices whose reg
+ * lies in it. Nothing here has a side effect.
  */
 
 #define pr_fmt(fmt) "rmem_heap: " fmt
@@ -258,9 +258,9 @@ void rmem_heap_find_users(const struct list_head *regions, struct device_node *r
 		if (!ret)
 			entries[n++].region = region;
 		else
-			rmem_invalidate(region,
-					ret == -EBUSY ? "another region has its phandle" :
-					     "there was no memory to find its owner");
+			rmem_invalidate(region, "%s", ret == -EBUSY ?
+					"another region has its phandle" :
+					"there was no memory to find its owner");
 	}
 	if (n)
 		owner_walk(entries, n, &by_phandle, root);

@@ -228,7 +228,7 @@ static void region_explain_pool(struct rmem_region *region, u64 base, u64 size, 
 						unrestricted[i]);
 	if (IS_ENABLED(CONFIG_ARM) && region->mode == RMEM_HEAP_COHERENT &&
 	    !of_property_present(np, "no-map"))
-		rmem_invalidate(region, "a coherent pool must be no-map here");
+		rmem_invalidate(region, "a coherent pool must be no-map on this architecture");
 	if (region->mode == RMEM_HEAP_CMA)
 		region_explain_area(region, base, size, areas);
 }
