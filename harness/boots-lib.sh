@@ -18,12 +18,15 @@ result() { # STATUS NAME CONSOLE
 
 other_boot() { [[ $1 != ${BOOTS:-*} ]]; } # NAME
 
-# boot NAME MEM DTS-OR-EMPTY INITRD PARAMETERS: sets console
+# boot NAME MEM TREE INITRD PARAMETERS: sets console. TREE is a source, a blob that no compiler
+# makes (.dtb), or empty.
 boot() {
 	local name=$1 mem=$2 dts=$3 initrd=$4 dtb=
 	other_boot "$1" && return
 	console=$dir/$name.log
-	if [ -n "$dts" ]; then
+	if [[ $dts == *.dtb ]]; then
+		dtb=$dts
+	elif [ -n "$dts" ]; then
 		dtb=$dir/$name.dtb
 		dtc -q -f -I dts -O dtb -o "$dtb" "$dts"
 	fi

@@ -131,6 +131,10 @@ END
 boot "a restricted pool of 512 MiB" 1G "$dir/large-pool.dts" "$dir/list.cpio" ""
 heaps "a restricted pool of 512 MiB" system large@10000000
 
+# A blob that no compiler makes: the root, which has no parent, is called reserved-memory, too.
+CHECK_TREE=0 boot "a root called reserved-memory" 512M "$trees/root-name.dtb" "$dir/list.cpio" ""
+heaps "a root called reserved-memory" system bank@10000000
+
 # Nodes with the names of other heaps hide none of them.
 cat >"$dir/names.dts" <<-'END'
 	/dts-v1/;
