@@ -189,6 +189,9 @@ left_out "with a framebuffer in it" "the reg of /screen@20000000 lies in it" \
 	's/^.codec/screen@20000000 { compatible = "x"; reg = <0 0x20000000 0 0x1000>; }; codec/'
 left_out "at index 1 of another property" "/codec refers to it at index 1 of dsp-mem" \
 	's/^.codec {\(.*\)memory-region = </codec {\1 dsp-mem = <\&core0_dma>, </'
+run_case "an owned pool" firmware-pool-at-index-1 \
+	's/video@20000000 { compatible = "shared-dma-pool"/&, "vendor,x"/' "rmem_heap.export=*"
+heaps "an owned pool" system default_cma_region linux,cma core0-dma@1c800000
 
 # A program that fills buffers of all heaps through all devices
 boot "importer of 29 bits" 1G "$root/harness/cases/importer-of-29-bits.dts" "$dir/check.cpio" "-- -v"
