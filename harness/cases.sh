@@ -231,6 +231,10 @@ run_case "an area that has an owner" owners-of-other-kinds \
 	's/modem@20000000 {/& compatible = "shared-dma-pool", "vendor,modem"; reusable;/' ""
 says "an area that has an owner" '^rmem_heap: modem@20000000: owned, .*: it belongs to the driver of vendor,modem'
 heaps "an area that has an owner" system
+run_case "an owned area among all" owners-of-other-kinds \
+	's/modem@20000000 {/& compatible = "shared-dma-pool", "vendor,modem"; reusable;/' \
+	"rmem_heap.export=*"
+heaps "an owned area among all" system
 run_case "an area that has an owner, by name" owners-of-other-kinds \
 	's/modem@20000000 {/& compatible = "shared-dma-pool", "vendor,modem"; reusable;/' \
 	"rmem_heap.export=modem@20000000"
