@@ -107,7 +107,7 @@ suites_fail() { # LOG
 
 # Those of the slower suites that are expected to fail
 slow_suites_fail() { # LOG EXPECTED...
-	local suite
+	local suite boots
 	for suite in "${@:2}"; do
 		boots=*
 		[[ $suite != *:* ]] || boots=${suite#*:}
