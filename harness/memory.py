@@ -1,12 +1,5 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""usage: memory.py TREE.dtb OUT.dtb [MEM-BYTES [INITRD]]
-
-See that the regions of a device tree lie in the memory of User-Mode Linux, which is from 0 to
-MEM, and print MEM. When MEM-BYTES is empty, MEM is as large as the regions need. A memory node
-that ends above MEM would give the kernel memory that does not exist: OUT.dtb is TREE.dtb
-without such nodes, and is written only if there are any.
-"""
+"""Whether the regions of a device tree lie in the memory of User-Mode Linux"""
 import os
 import struct
 import sys
@@ -20,8 +13,12 @@ KERNEL = 16 * MIB       # without this much the kernel does not start
 BEGIN_NODE, END_NODE, PROP, NOP, END = 1, 2, 3, 4, 9
 
 
+class Wrong(Exception):
+    """What cannot be booted, and why"""
+
+
 def die(why):
-    sys.exit(f"boot: {why}")
+    raise Wrong(why)
 
 
 class Node:
@@ -88,8 +85,10 @@ def hold(regions, initrd):
     return (need + STEP - 1) // STEP * STEP
 
 
-def main():
-    tree, out, mem, initrd = (sys.argv[1:] + ["", ""])[:4]
+def check(tree, mem, initrd):
+    """(MEM, the blob to boot instead of the tree or None). Memory is from 0 to MEM; when it is
+    empty, MEM is as large as the regions need. A memory node that ends above MEM would give the
+    kernel memory that does not exist: the other blob is without such nodes."""
     with open(tree, "rb") as f:
         blob = bytearray(f.read())
     initrd = os.path.getsize(initrd) if initrd else 0
@@ -100,9 +99,7 @@ def main():
             regions += [(node.path, *r) for r in node.ranges("reg", root)]
             if "reg" not in node.props and "size" in node.props:
                 regions.append((node.path, None, int.from_bytes(node.props["size"], "big")))
-    if mem:
-        mem = int(mem)
-    else:
+    if not mem:
         mem = hold(regions, initrd)
         if mem > MOST:
             mem = MOST
@@ -130,10 +127,4 @@ def main():
             start, stop = node.at["device_type"]
             blob[start:stop] = struct.pack(">I", NOP) * ((stop - start) // 4)
             removed = True
-    if removed:
-        with open(out, "wb") as f:
-            f.write(blob)
-    print(mem)
-
-
-main()
+    return mem, blob if removed else None

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The first program of a boot with a disk, /dev/vda, whose DMA goes through a restricted pool
+ * The program of make demo-restricted, on a machine with a disk, /dev/vda, whose DMA goes through a restricted pool
  * that is a heap as well. Does I/O with heap buffers beside it and with the pool exhausted
  * by them, and compares every byte with /data, which came with the kernel and not from
  * the disk. Prints a line "ok - name" or "not ok - name (why)" for each case.
@@ -25,7 +25,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -61,10 +60,7 @@ static void end(const char *why)
 		printf("not ok - %s (the end: %s)\n", why, strerror(errno));
 	else
 		printf("demo: done\n");
-	fflush(stdout);
-	sync();
-	reboot(RB_POWER_OFF);
-	_exit(1);
+	exit(why != NULL);
 }
 
 static double now(void)
@@ -542,10 +538,6 @@ int main(void)
 	struct check c;
 	int fd, ret;
 
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	mount("debug", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mkdir("/mnt", 0755);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	setvbuf(stdout, NULL, _IOLBF, 0);

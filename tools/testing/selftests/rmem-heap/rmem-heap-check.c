@@ -4,7 +4,7 @@
  *
  * usage: rmem-heap-check [-v] [-r NAME] [-h]
  *
- *   -v       print each check, and as process 1 leave the kernel's notices on the console
+ *   -v       print each check, and leave the kernel's notices on the console
  *   -r NAME  test only the region of that name
  *   -h       help
  *
@@ -17,8 +17,8 @@
  * Exit status: 0 all checks passed, 1 a check failed, 2 nothing could be tested. The last line of
  * every run is "rmem-heap-check: N passed, N failed".
  *
- * As process 1 (/init of an initramfs) it mounts what it needs and powers off at the end. Arguments
- * then come from the kernel command line, after "--".
+ * On a machine of its own (OWN_MACHINE in the environment) it also tries the tool and mainline's
+ * heaps, and looks for leaks.
  *
  * Every check runs in a process of its own: descriptors and mappings that a failed check leaves
  * behind go with it, and a crash or a hang is that check's failure, not the end of the run.
@@ -38,9 +38,7 @@
 #include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -1639,32 +1637,6 @@ static void print_failures(void)
 
 /* --- main ------------------------------------------------------------------------------------- */
 
-static void mount_on(const char *type, const char *dir)
-{
-	mkdir(dir, 0755);
-	if (mount(type, dir, type, 0, NULL) && errno != EBUSY)
-		fprintf(stderr, "rmem-heap-check: mount %s on %s: %s\n", type, dir,
-			strerror(errno));
-}
-
-static void start_as_init(void)
-{
-	int fd;
-
-	mount_on("devtmpfs", "/dev");
-	fd = open("/dev/console", O_RDWR);
-	if (fd >= 0) {
-		dup2(fd, 0);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		if (fd > 2)
-			close(fd);
-	}
-	mount_on("proc", "/proc");
-	mount_on("sysfs", "/sys");
-	mount_on("tmpfs", "/tmp");
-}
-
 /* The heaps of the kernel beside ours, with devices that bounce; patches to them are among ours. */
 static void run_mainline(void)
 {
@@ -1783,12 +1755,10 @@ static void look_for_leaks(void)
 
 int main(int argc, char **argv)
 {
-	bool init = getpid() == 1;
+	bool own = getenv("OWN_MACHINE");
 	const char *only = NULL;
 	int opt, ret = 0;
 
-	if (init)
-		start_as_init();
 	while ((opt = getopt(argc, argv, "vr:h")) != -1) {
 		if (opt == 'v') {
 			verbose = true;
@@ -1800,31 +1770,24 @@ int main(int argc, char **argv)
 			break;
 		}
 	}
-	/* The kernel hands parameters that it does not know to /init. */
-	if (!ret && optind < argc && !init) {
+	/* On a machine of its own these are parameters that the kernel does not know. */
+	if (!ret && optind < argc && !own) {
 		print_usage(stderr);
 		ret = 2;
 	}
 
 	/* The kernel's notices about devices that cannot import are not for the table. */
-	if (init && !verbose)
+	if (own && !verbose)
 		klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 5);
 
 	if (!ret) {
-		if (init)
+		if (own)
 			run_tool();
-		ret = run(only, init && !only);
-		if (init)
+		ret = run(only, own && !only);
+		if (own)
 			look_for_leaks();
 		printf("rmem-heap-check: %u passed, %u failed\n", nr_passed,
 		       nr_failures + (ret == 2));
-	}
-	fflush(NULL);
-	if (init) {
-		sync();
-		reboot(RB_POWER_OFF);
-		for (;;)
-			pause();
 	}
 	return ret < 0 ? 0 : ret;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The first program of a boot that tries rmem-heap, the tool: each command with its exit
- * status and what it must and must not print. Prints TAP.
+ * Tries rmem-heap, the tool: each command with its exit status and what it must and must not
+ * print. Prints TAP. Runs /rmem-heap on a machine of its own.
  *
  * On a kernel without our code: plain=1, and the name of a heap of mainline's in heap=.
  */
@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -405,22 +404,11 @@ static void check_tool(void)
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	mkdir("/dev/pts", 0755);
-	mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666");
-	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
-	/* Who may look is to be told that this is root's, not that there is nothing. */
-	chmod("/sys/kernel/debug", 0755);
 
 	if (getenv("plain"))
 		check_plain(getenv("heap"));
 	else
 		check_tool();
 	printf("1..%u\n", tests);
-	sync();
-	reboot(RB_POWER_OFF);
-	return 1;
+	return bad != 0;
 }

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How pytest runs our suites. An item is one boot, or a suite of one; each case that it has is
+counted by its own name: of a KTAP line, or of what a test says of itself.
+
+The last line is the verdict: N passed, N failed, N skipped. A skip that is not in SKIPS is a
+failure. With --all, what takes long is run, too; what has passed with the same files is not run
+again then.
+"""
+import hashlib
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from _pytest.reports import TestReport
+
+import vm
+
+LOGS = vm.BUILD + "/test"
+CASE = "::case::"       # between the name of an item and that of one of its cases
+
+# Skips that are expected, with the reason. Any other is a failure.
+SKIPS = {
+    # The selftest's import through vgem: there is no DRM in this kernel, and vgem 7.3 does not
+    # map what it imports anyway. Our own consumers import instead.
+    "Could not open vgem",
+    # This case runs in a boot with two processors.
+    "two drivers need two",
+    # 32-bit ARM without large addresses has no swiotlb, so no restricted pools.
+    "no restricted pools without swiotlb",
+    # Only the debug kernel has kmemleak, and coverage is of another one.
+    "no kmemleak in this kernel" if os.environ.get("KERNEL") == "um-coverage" else None,
+} - {None}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="run what takes long, too")
+
+
+def contents():
+    """What is tested, and with what: results of other files or of another kernel do not count"""
+    out = subprocess.run(
+        "git -c safe.directory='*' ls-files -co --exclude-standard -z | sort -z | xargs -0 sha1sum;"
+        "cat build/tree.state/base; gcc --version", shell=True, cwd=vm.ROOT, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, check=False).stdout
+    return hashlib.sha1(out).hexdigest()
+
+
+class Reporter:
+    """A line for each item, one for each case that fails, and the verdict"""
+
+    def __init__(self):
+        self.items = {}
+
+    def say(self, text):
+        print(text, file=sys.__stdout__, flush=True)
+
+    def pytest_runtest_logstart(self, nodeid):
+        self.items[nodeid] = {"passed": 0, "failed": 0, "skipped": 0, "at": time.time()}
+
+    def pytest_runtest_logreport(self, report):
+        nodeid, _, case = report.nodeid.partition(CASE)
+        item = self.items[nodeid]
+        # An item is a case of its own only where it has no others, or fails.
+        if report.passed and (report.when != "call" or not case and
+                              item["passed"] + item["failed"] + item["skipped"]):
+            return
+        item[report.outcome] += 1
+        if report.failed:
+            self.say(f"not ok - {short(nodeid)}{': ' * bool(case)}{case}")
+            self.say("\n".join("# " + t for t in report.longreprtext.splitlines()[-30:]))
+
+    def pytest_runtest_logfinish(self, nodeid):
+        item = self.items[nodeid]
+        self.say("%6.1f s %6d passed, %d failed, %d skipped  %s" % (
+            time.time() - item["at"], item["passed"], item["failed"], item["skipped"], short(nodeid)))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.items[report.nodeid] = {"passed": 0, "failed": 1, "skipped": 0}
+            self.say(report.longreprtext)
+
+    def pytest_sessionfinish(self, session):
+        for nodeid, item in self.items.items():
+            if item["failed"]:
+                self.say(f"again: make test K='{short(nodeid)}'")
+        sums = {k: sum(i[k] for i in self.items.values()) for k in ("passed", "failed", "skipped")}
+        self.say("{passed} passed, {failed} failed, {skipped} skipped".format(**sums))
+        if not sums["passed"] or sums["failed"]:
+            session.exitstatus = 1
+
+
+def short(nodeid):
+    """test_kunit.py::test_kunit[um-carveout] as -k takes it"""
+    return nodeid.split("::")[-1].removeprefix("test_")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: only with --all")
+    if not config.option.collectonly:
+        config.pluginmanager.unregister(name="terminalreporter")
+        config.pluginmanager.register(Reporter())
+    os.makedirs(LOGS, exist_ok=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """The slow ones at the end and only with --all; and never what was passed with these files"""
+    if not config.option.all:
+        gone = [i for i in items if i.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [i for i in items if i not in gone]
+
+
+class Cases:
+    """The cases of an item"""
+
+    def __init__(self, item):
+        self.item, self.failed = item, 0
+
+    def __call__(self, name, ok, why="", skipped=""):
+        outcome = "passed" if ok else "failed"
+        if ok and skipped:
+            known = any(reason in skipped for reason in SKIPS)
+            outcome, why = ("skipped" if known else "failed"), "skipped for no known reason: " + skipped
+        self.failed += outcome == "failed"
+        longrepr = {"passed": None, "failed": why or "failed", "skipped": ("", 0, skipped)}[outcome]
+        self.item.ihook.pytest_runtest_logreport(report=TestReport(
+            nodeid=f"{self.item.nodeid}{CASE}{name}", location=self.item.location, keywords={},
+            outcome=outcome, longrepr=longrepr, when="call"))
+        return ok
+
+    def ktap(self, boot, what=lambda name: True):
+        """Those that a machine, or a program, has printed"""
+        found = [c for c in boot.cases() if what(c[0])]
+        for name, outcome, reason in found:
+            self(name, outcome != "failed", boot.log or "", reason or ("?" * (outcome == "skipped")))
+        return found
+
+    def no_report(self, boot, name="no report"):
+        bad = boot.reports()
+        self(name, not bad, f"{boot.log}\n" + "\n".join(bad))
+
+
+@pytest.fixture
+def cases(request):
+    return Cases(request.node)
+
+
+built = {}
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    """kernel("um-debug") is that kernel, built"""
+    def build(name):
+        target, _, variant = name.partition("-")
+        if name not in built and not os.environ.get("KERNEL"):
+            print(f"make kernel TARGET={target} VARIANT={variant}", file=sys.__stdout__, flush=True)
+            built[name] = subprocess.run(
+                ["make", "-s", "-C", vm.ROOT, "kernel", "TARGET=" + target, "VARIANT=" + variant],
+                stdout=sys.__stdout__, stderr=sys.__stderr__, check=False).returncode
+        assert not built.get(name), f"the kernel {name} cannot be built"
+        return name
+    return build
