@@ -40,7 +40,7 @@ for cross in "" $arm64; do
 	out=$dir/${cross:-um}
 	mkdir -p "$out"
 	make -s -C "$bench" OUTPUT="$out" CROSS_COMPILE="$cross" "$out/rmem-heap-bench"
-	harness/check/initrd.sh "$out.cpio" init="$out/rmem-heap-bench"
+	CROSS_COMPILE=$cross harness/vm.py initrd "$out.cpio" test="$out/rmem-heap-bench"
 done
 dtc -q -I dts -O dtb -o "$dir/bench.dtb" harness/dts/bench.dts
 dtc -q -I dts -O dtb -o "$dir/bench-carveout.dtb" harness/dts/bench-carveout.dts
@@ -55,30 +55,30 @@ boot() {
 	"$@" >"$dir/$name.log" 2>&1 </dev/null || true
 	grep -qE '^(bench: done|# bench: done)|^reboot: System halted' "$dir/$name.log" &&
 		! grep -qE '^bench: failed' "$dir/$name.log" &&
-		"$root/harness/reports.sh" "$dir/$name.log" || {
+		"$root/harness/vm.py" reports "$dir/$name.log" || {
 		tail -n 20 "$dir/$name.log"
 		die "$name failed; the console is in build/bench/$name.log"
 	}
 }
 um() { # APPEND
 	env MEM=2G DTB="$dir/bench.dtb" INITRD="$dir/um.cpio" APPEND="$1" TIMEOUT=600 \
-		"$root/harness/boot.sh"
+		"$root/harness/vm.py" boot um
 }
 arm64() { # APPEND [QEMU-OPTION...]
 	local append=$1
 	shift
 	env MEM=2G DTSI="$root/harness/dts/bench-regions.dtsi" TIMEOUT=600 \
 		INITRD="$dir/aarch64-linux-gnu-.cpio" APPEND="loglevel=7 $append" \
-		"$root/harness/qemu.sh" arm64 "$@"
+		"$root/harness/vm.py" boot arm64 "$@"
 }
 um_kunit() { # SUITE: the numbers that the tests print
 	env MEM=1G DTB="$dir/test.dtb" TIMEOUT=300 \
 		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1 $export_arg" \
-		"$root/harness/boot.sh"
+		"$root/harness/vm.py" boot um
 }
 um_carveout() { # FILTER [KERNEL]: the suites that compare carveouts, on one processor
 	taskset -c 0 env KERNEL="${2:-}" MEM=2G DTB="$dir/bench-carveout.dtb" TIMEOUT=600 \
-		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1" "$root/harness/boot.sh"
+		APPEND="$kunit kunit_shutdown=halt kunit.filter_glob=$1" "$root/harness/vm.py" boot um
 }
 um_regions() { # boots with 126 regions, none of them exported; a console is slow to print
 	local i names
@@ -86,7 +86,7 @@ um_regions() { # boots with 126 regions, none of them exported; a console is slo
 	for ((i = 0; i < 9; i++)); do
 		taskset -c 0 env KERNEL=um-preempt MEM=1G DTB="$dir/many.dtb" TIMEOUT=60 \
 			INITRD="$dir/um.cpio" APPEND="loglevel=6 runs= rmem_bench_initcalls=$names" \
-			"$root/harness/boot.sh"
+			"$root/harness/vm.py" boot um
 	done
 }
 count="-icount shift=0,sleep=off"
@@ -94,7 +94,7 @@ count="-icount shift=0,sleep=off"
 # One processor of the host: else it is the host's scheduler that is measured.
 boot um taskset -c 0 env MEM=2G DTB="$dir/bench.dtb" INITRD="$dir/um.cpio" TIMEOUT=600 \
 	APPEND="$kunit kunit.filter_glob=rmem_bench heaps=$heaps runs=alloc,sustained,map rounds=100" \
-	"$root/harness/boot.sh"
+	"$root/harness/vm.py" boot um
 boot um-carveout um_carveout rmem_bench_carveout
 boot um-peers um_carveout rmem_bench_peers
 boot um-preempt um_carveout rmem_bench_carveout.rmem_bench_preemption um-preempt

@@ -188,11 +188,11 @@ make -s -C "$build/tree/tools/dma/rmem-heap" OUTPUT="$dir" CFLAGS="-O2 -Wall -st
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$dir/expbuf.so" "$root/harness/check/expbuf.c"
 
 rc=0
-UML_DTB=$dir/run.dtb UML_KERNEL=um-clients TIMEOUT=${TIMEOUT:-1200} UML_APPEND=$vivid \
-	"$root/harness/in-uml.sh" "$root/harness/clients.sh" guest 2>&1 | tee "$dir/console" || rc=$?
+DTB=$dir/run.dtb KERNEL=um-clients TIMEOUT=${TIMEOUT:-1200} APPEND=$vivid \
+	"$root/harness/vm.py" host "$root/harness/clients.sh" guest 2>&1 | tee "$dir/console" || rc=$?
 n=$(grep -cE '^(not )?ok [0-9]' "$dir/console" || true)
 result $rc "the guest came to its end, and every client to its own"
 rc=0
-"$root/harness/reports.sh" "$dir/console" || rc=1
+"$root/harness/vm.py" reports "$dir/console" || rc=1
 result $rc "no report"
 [ "$bad" = 0 ]

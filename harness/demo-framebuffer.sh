@@ -26,7 +26,7 @@ rm -f "$dir"/*.png "$dir"/*.log
 if [ ! "$dir/framebuffer" -nt "$demo/framebuffer.c" ]; then
 	${cross}gcc -static -O2 -Wall -Wextra -Werror -o "$dir/framebuffer" "$demo/framebuffer.c"
 fi
-"$root/harness/check/initrd.sh" "$dir/demo.cpio" init="$dir/framebuffer" font.txt="$demo/font.txt"
+CROSS_COMPILE=$cross "$root/harness/vm.py" initrd "$dir/demo.cpio" test="$dir/framebuffer" font.txt="$demo/font.txt"
 
 # boot NAME DTSI...
 boot() {
@@ -37,11 +37,11 @@ boot() {
 	INITRD=$dir/demo.cpio DTSI=$dir/$name.dtsi TIMEOUT=${TIMEOUT:-300} \
 		APPEND="demo=$name rmem_heap.export=vram@4c000000" \
 		python3 "$demo/framebuffer.py" "$name" "$dir" "$n" \
-		"$root/harness/qemu.sh" arm-vexpress | tee "$dir/$name.tap" || rc=1
+		"$root/harness/vm.py" boot arm-vexpress | tee "$dir/$name.tap" || rc=1
 	n=$((n + $(grep -cE '^(not )?ok ' "$dir/$name.tap" || true))) bad=$((bad + rc))
 
 	n=$((n + 1))
-	if "$root/harness/reports.sh" "$dir/$name.log"; then
+	if "$root/harness/vm.py" reports "$dir/$name.log"; then
 		echo "ok $n - $name: no report"
 	else
 		bad=$((bad + 1))

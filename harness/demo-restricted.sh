@@ -83,7 +83,7 @@ boot() {
 		esac
 	done 3>&1 >"$console" < <(
 		MEM=1G SMP=2 TIMEOUT=300 DTSI=$dir/$name.dtsi INITRD=$dir/demo.cpio \
-		APPEND="rmem_heap_dma_check.on=1 $*" "$root/harness/qemu.sh" arm64 \
+		APPEND="rmem_heap_dma_check.on=1 $*" "$root/harness/vm.py" boot arm64 \
 			-drive "if=none,id=hd,format=raw,file=$dir/$name.img" \
 			-device "$device,id=disk,drive=hd,iommu_platform=on,indirect_desc=off" \
 			-global virtio-mmio.force-legacy=false \
@@ -142,7 +142,7 @@ demo() { # NAME TREE DEVICE
 	check "$name: the program came to its end" grep -qx 'demo: done' "$console"
 	check "$name: QEMU saw no address outside the pool ($(tail -n 1 "$dir/$name.witness"))" \
 		witnessed "$name" 0
-	check "$name: no report" "$root/harness/reports.sh" "$console"
+	check "$name: no report" "$root/harness/vm.py" reports "$console"
 	check "$name: the file system is clean" clean "$dir/$name.img"
 	check "$name: the files in the image are right" files_right "$dir/$name.img"
 }
@@ -156,7 +156,7 @@ say "the program, the device trees and the disks"
 head -c $((len + ${#files[@]} * step + 5 * 4096)) /dev/urandom >"$dir/reference"
 "${cross}gcc" -static -O2 -Wall -Wextra -Werror -o "$dir/restricted" \
 	"$root/harness/demo/restricted.c"
-"$root/harness/check/initrd.sh" "$dir/demo.cpio" init="$dir/restricted" data="$dir/reference"
+CROSS_COMPILE=$cross "$root/harness/vm.py" initrd "$dir/demo.cpio" test="$dir/restricted" data="$dir/reference"
 
 mmio='&{/virtio_mmio@a003e00} { memory-region = <&disk_pool>; };'
 pci='&{/pcie@10000000} { memory-region = <&disk_pool>; };'

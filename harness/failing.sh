@@ -27,7 +27,7 @@ program() { # OUT [CROSS_COMPILE=PREFIX]
 	mkdir -p "$1"
 	make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$1" \
 		CFLAGS="-O2 -Wall -Wextra -Werror" "${@:2}" "$1/rmem-heap-fail"
-	"$root/harness/check/initrd.sh" "$1/fail.cpio" init="$1/rmem-heap-fail" >/dev/null
+	env "${@:2}" "$root/harness/vm.py" initrd "$1/fail.cpio" test="$1/rmem-heap-fail" >/dev/null
 }
 
 # Our numbers instead of those of the boot; the rest of the console is in the log
@@ -69,11 +69,11 @@ boot() { # NAME PARAMETERS COMMAND...
 		log=$log.rest
 	fi
 	rc=0
-	"$root/harness/reports.sh" "$log" || rc=1
+	"$root/harness/vm.py" reports "$log" || rc=1
 	result $rc "$name: no report"
 }
 boot_debug() { # NAME DTB PARAMETERS
-	INITRD=$dir/fail.cpio MEM=512M DTB=$2 boot "$1" "$3" "$root/harness/boot.sh" debug
+	INITRD=$dir/fail.cpio MEM=512M DTB=$2 boot "$1" "$3" "$root/harness/vm.py" boot um-debug
 }
 
 # Drivers that make the heap of their region, which each can do once: after the boot, where
@@ -164,7 +164,7 @@ functions() {
 	"$root/harness/dts-gen/virt.py" 0x40000000 <"$root/harness/dts/fuzz.dts" >"$dir/fuzz.dtsi"
 	INITRD=$dir/arm64/fail.cpio MEM=1G DTSI=$dir/fuzz.dtsi boot functions \
 		"functions=1 rmem_heap.export=carveout@15000000 dma_heap.mem_accounting=1" \
-		"$root/harness/qemu.sh" arm64-fail
+		"$root/harness/vm.py" boot arm64-fail
 }
 
 if [ "$what" = functions ]; then

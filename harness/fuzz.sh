@@ -19,7 +19,7 @@ lock_folder "$dir"
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler
 make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$dir" \
 	CFLAGS="-O2 -Wall -Wextra -Werror" "$dir/rmem-heap-fuzz"
-"$root/harness/check/initrd.sh" "$dir/fuzz.cpio" init="$dir/rmem-heap-fuzz" >/dev/null
+"$root/harness/vm.py" initrd "$dir/fuzz.cpio" test="$dir/rmem-heap-fuzz" >/dev/null
 dtc -q -I dts -O dtb -o "$dir/fuzz.dtb" "$root/harness/dts/fuzz.dts"
 
 # Our numbers instead of those of the boot; the rest of the console is in the log
@@ -41,13 +41,11 @@ boot() { # SECONDS SEED LABEL PARAMETERS
 	say "$3: seed $2, $1 seconds, ${log#"$root/"}"
 	relay "$3" < <(MEM=512M DTB=$dir/fuzz.dtb INITRD=$dir/fuzz.cpio TIMEOUT=$(($1 * 3 + 300)) \
 		APPEND="rmem_heap.export=carveout@15000000 seconds=$1 seed=$2 ${BREAK:+break=$BREAK} $4" \
-		"$root/harness/boot.sh" debug 2>&1 </dev/null | tee "$log")
+		"$root/harness/vm.py" boot um-debug 2>&1 </dev/null | tee "$log")
 	grep -q '^rmem-heap-fuzz: done' "$log" && rc=0 || rc=1
 	result $rc "$3: seed $2 got to its end"
-	# Bringing up the second processor is itself reported in 7.3.4.
-	sed -i '/^smp: Bringing up secondary/,/^smp: Brought up/d' "$log"
 	rc=0
-	"$root/harness/reports.sh" "$log" || rc=1
+	"$root/harness/vm.py" reports "$log" || rc=1
 	result $rc "$3: seed $2, no report"
 }
 

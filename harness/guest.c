@@ -2,8 +2,8 @@
 /*
  * The first program of every machine that the tests boot. It mounts what Linux programs expect,
  * loads the modules in /modules, runs /test with the arguments and the environment that the
- * kernel's parameters give, says how that ended, and powers off. Where there is no /test it
- * prints what is in /dev/dma_heap.
+ * kernel's parameters give, says how that ended, has kmemleak look for leaks, and powers off. Where
+ * there is no /test it prints what is in /dev/dma_heap.
  *
  * With run=FILE the files are those of the machine that User-Mode Linux runs on, but for /tmp,
  * and a shell runs that file. The folder again=PATH is the machine's even where it lies in /tmp.
@@ -136,6 +136,20 @@ static void list_heaps(void)
 	printf("heaps: done\n");
 }
 
+/* Has the kernel say on the console what is leaked, if it has kmemleak */
+static void look_for_leaks(void)
+{
+	int fd = open("/sys/kernel/debug/kmemleak", O_WRONLY);
+
+	if (fd < 0 || write(fd, "scan", 4) != 4)
+		return;
+	/* Objects are taken for live ones for their first five seconds. */
+	sleep(6);
+	if (write(fd, "scan", 4) != 4 || write(fd, "scan", 4) != 4)
+		printf("guest: BUG: kmemleak does not scan\n");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *run = getenv("run");
@@ -175,5 +189,7 @@ int main(int argc, char **argv)
 	/* The program may have left a line without its end. */
 	printf("\nguest: exit status %d\n",
 	       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	fflush(stdout);
+	look_for_leaks();
 	end(NULL);
 }

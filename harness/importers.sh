@@ -39,28 +39,28 @@ screen() { # PART BLOB [QEMU-OPTION...]
 	shift 2
 	machine devices.dtsi importers-gpu 1G "heaps=$regions blob=$blob" \
 		python3 "$root/harness/demo/importers-screen.py" "$dir/$part" \
-		"$root/harness/qemu.sh" arm64 "$@"
+		"$root/harness/vm.py" boot arm64 "$@"
 }
 
 run_part() {
 	case $1 in
 	devices)
 		machine devices.dtsi importers 3G "$vivid heaps=$regions parts=consumer:vivid:edu" \
-			"$root/harness/qemu.sh" arm64 "${edu[@]}"
+			"$root/harness/vm.py" boot arm64 "${edu[@]}"
 		;;
 	bounce)
 		machine bounce.dtsi importers 4G \
 			"$vivid heaps=$regions:bank@118000000:dsp@11c000000 parts=beyond:bounce pool=guest@58000000" \
-			"$root/harness/qemu.sh" arm64 "${edu[@]}"
+			"$root/harness/vm.py" boot arm64 "${edu[@]}"
 		;;
 	iommu)
 		machine devices.dtsi importers 3G "heaps=$regions parts=iommu" \
-			"$root/harness/qemu.sh" arm64 "${edu[@]}" -machine iommu=smmuv3
+			"$root/harness/vm.py" boot arm64 "${edu[@]}" -machine iommu=smmuv3
 		;;
 	iommu-pool)
 		machine pool.dtsi importers 3G \
 			"heaps=$regions parts=iommu pool=guest@58000000 rmem_heap_edu.assign=1" \
-			"$root/harness/qemu.sh" arm64 "${edu[@]}" -machine iommu=smmuv3
+			"$root/harness/vm.py" boot arm64 "${edu[@]}" -machine iommu=smmuv3
 		;;
 	gpu)
 		screen gpu 1 "${blobs[@]}" -device virtio-gpu-pci,blob=true,xres=640,yres=480
@@ -89,7 +89,7 @@ done
 program() { # NAME
 	aarch64-linux-gnu-gcc -static -O2 -Wall -Wextra -Werror -I "$root/lib/kunit-tests" \
 		-o "$dir/$1" "$root/harness/demo/$1.c"
-	"$root/harness/check/initrd.sh" "$dir/$1.cpio" init="$dir/$1" >/dev/null
+	CROSS_COMPILE=aarch64-linux-gnu- "$root/harness/vm.py" initrd "$dir/$1.cpio" test="$dir/$1" >/dev/null
 }
 
 # A machine's tests as they come, with numbers of ours
@@ -112,7 +112,7 @@ boot() { # PART COMMAND...
 	[ "$rc" = 0 ] && [ "$plan" = "$ran" ] && rc=0 || rc=1
 	result $rc "$part: powered off after all of its tests, ${plan:-not known how many}"
 	rc=0
-	"$root/harness/reports.sh" "$log" >"$log.reports" || rc=1
+	"$root/harness/vm.py" reports "$log" >"$log.reports" || rc=1
 	result $rc "$part: no report"
 	sed 's/^/# /' "$log.reports"
 }
@@ -134,7 +134,7 @@ cat "$root/harness/dts/importers.dtsi" "$root/harness/dts/importers-bounce.dtsi"
 
 for part; do
 	if [ "$part" = gpu ] && [ ! -w /dev/udmabuf ]; then
-		boot gpu "$root/harness/in-uml.sh" "$root/harness/importers.sh" machine gpu
+		boot gpu "$root/harness/vm.py" host "$root/harness/importers.sh" machine gpu
 	else
 		boot "$part" run_part "$part"
 	fi

@@ -12,11 +12,6 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
 self=${0##*/}
 
-# What the test regions need besides their tree, lib/kunit-tests/rmem_heap_test.dts
-export_arg='rmem_heap.export=carveout@15000000:linux,bank@1a000000 rmem_heap.export=!held@1b000000:!own@1e400000'
-# Control groups are to limit the heaps.
-accounting_arg=dma_heap.mem_accounting=1
-
 # A script that another one has started ends with it, and so does a command after $tied. bash
 # ends at once from a signal that has no trap, and leaves its children behind.
 tied="setpriv --pdeathsig KILL"
@@ -46,44 +41,6 @@ lock_folder() {
 	flock -n 8 && return
 	say "waiting for another run to finish (${1#"$root/"}/.lock)"
 	flock 8
-}
-
-# machine SECONDS COMMAND...: run a machine, for no longer than that (0: for ever), and return
-# its status, or 124. A script that does so calls machine_gone at its exit. bash waits in no
-# other way that a signal ends at once.
-machine() {
-	local timer= late= rc=0
-	trap 'late=1' ALRM
-	$tied "${@:2}" <&0 &
-	machine_pid=$!
-	if [ "$1" != 0 ]; then
-		$tied sh -c "$tied"' sleep "$1"; kill -ALRM "$2"' sh "$1" $$ </dev/null >/dev/null 2>&1 &
-		timer=$!
-	fi
-	wait "$machine_pid" 2>/dev/null || rc=$?
-	if [ -n "$late" ]; then
-		rc=124
-		kill -TERM "$machine_pid" 2>/dev/null
-		for _ in {1..50}; do
-			kill -0 "$machine_pid" 2>/dev/null || break
-			sleep 0.1
-		done 2>/dev/null
-		kill -KILL "$machine_pid" 2>/dev/null
-		wait "$machine_pid" 2>/dev/null
-	elif [ -n "$timer" ]; then
-		kill -KILL "$timer" 2>/dev/null
-		wait "$timer" 2>/dev/null
-	fi
-	machine_pid=
-	return $rc
-}
-machine_gone() {
-	# A second signal would end the script before it has tidied up.
-	trap '' INT TERM HUP
-	[ -n "${machine_pid:-}" ] || return 0
-	kill -KILL "$machine_pid" 2>/dev/null || true
-	wait "$machine_pid" 2>/dev/null || true
-	machine_pid=
 }
 
 # result STATUS NAME: a TAP line; counts in n and bad

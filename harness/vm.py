@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """The machines that the tests boot: User-Mode Linux, and QEMU's "virt" and "vexpress-a9".
 
@@ -62,6 +62,10 @@ REPORT = re.compile(
 SECOND_PROCESSOR = re.compile(r"^smp: Bringing up secondary.*?^smp: Brought up[^\n]*\n", re.M | re.S)
 
 
+# What must not get to the machine from the environment
+OURS = "APPEND DTB INITRD KERNEL MEM SMP TIMEOUT TMPDIR".split()
+
+
 class Failed(Exception):
     """What cannot be done, and why, in a line"""
 
@@ -79,6 +83,12 @@ def die_with_us():
 
 def make(*args, **variables):
     subprocess.run(["make", "-s", *args, *(f"{k}={v}" for k, v in variables.items())], check=True)
+
+
+def folder(name):
+    """build/NAME, made if need be"""
+    os.makedirs(f"{BUILD}/{name}", exist_ok=True)
+    return f"{BUILD}/{name}"
 
 
 def compile_program(source, out, cross="", *flags):
@@ -169,10 +179,12 @@ class Boot:
             if test.subtests or test.status == status.NO_TESTS:
                 return
             outcome = {status.SUCCESS: "passed", status.SKIPPED: "skipped"}.get(test.status, "failed")
-            found.append((name, outcome, test.skip_reason))
+            found.append((name.replace("\1", "#"), outcome, test.skip_reason))
 
         # The parser takes all that follows its header for a line of a test, or of its log.
         text = re.sub(r"\A.*?(?=^\s*KTAP version 1$)", "", self.text, flags=re.M | re.S)
+        # It takes no # in a name.
+        text = re.sub(r"^ *(not )?ok \d+ .*$", lambda m: re.sub("#(?! SKIP)", "\1", m[0]), text, flags=re.M)
         walk(kunit_parser.parse_run_tests(text.splitlines(), Silent()), [])
         # A line that the parser does not know must not get lost.
         said = len(re.findall(r"^ *(?:not )?ok \d+", self.text, re.M))
@@ -352,7 +364,7 @@ def host_machine(command, **kw):
         raise Failed(f"the path to {script} has blanks in it")
     with open(os.open(script, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         for name, value in os.environ.items():
-            if name != "TMPDIR" and re.fullmatch(r"\w+", name):
+            if name not in OURS and re.fullmatch(r"\w+", name):
                 f.write(f"export {name}={shlex.quote(value)}\n")
         f.write(f"cd {shlex.quote(os.getcwd())}\nexec {shlex.join(command)}\n")
     # /tmp, which it has of its own, may be where the repository is.
@@ -369,8 +381,7 @@ def ended(boot, timeout):
     return boot.status
 
 
-def main(args):
-    what, args = (args or [""])[0], args[1:]
+def main(what="", *args):
     env = os.environ.get
     if what == "reports" and args:
         bad = []
@@ -405,11 +416,17 @@ def main(args):
     return ended(boot, timeout)
 
 
-if __name__ == "__main__":
+def call(main, args):
+    """Runs a program: nothing that it starts survives it, and it does not survive who has started it.
+    What cannot be done is said in a line."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    for number, name in ((2, "SIGINT"), (15, "SIGTERM"), (1, "SIGHUP")):
-        signal.signal(getattr(signal, name), lambda n, _: sys.exit(128 + n))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main(*args))
     except (Failed, memory.Wrong) as error:
         sys.exit(f"boot: {error}")
+
+
+if __name__ == "__main__":
+    call(main, sys.argv[1:])

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # usage: selftest.sh    build the kernel's own dma-buf heaps selftest, unmodified, for a boot
 #
-# Leaves build/selftest/dmabuf-heap, and build/selftest/init, the program that runs it:
-#   initrd.sh OUT init=build/selftest/init selftest=build/selftest/dmabuf-heap
+# Leaves build/selftest/dmabuf-heap.
 . "$(dirname "$0")/../lib.sh"
 
 tree=$build/tree
@@ -11,7 +10,6 @@ dir=$build/selftest
 cc=${CROSS_COMPILE:-}gcc
 dir+=${CROSS_COMPILE:+/${CROSS_COMPILE%-}}
 test=$tree/tools/testing/selftests/dmabuf-heaps/dmabuf-heap.c
-init=$root/harness/check/selftest-init.c
 headers=(drm/drm.h drm/drm_mode.h linux/bits.h linux/dma-buf.h linux/dma-heap.h)
 
 [ -e "$test" ] || die "there is no ${test#"$root/"}; run: make tree"
@@ -44,10 +42,4 @@ if newer "$dir/dmabuf-heap" "${sources[@]}"; then
 		-o "$dir/dmabuf-heap.new" "$test" || die "cannot build ${test#"$root/"}"
 	mv "$dir/dmabuf-heap.new" "$dir/dmabuf-heap"
 	say "built ${dir#"$root/"}/dmabuf-heap"
-fi
-if newer "$dir/init" "$init"; then
-	"$cc" -static -O2 -Wall -Wextra -o "$dir/init.new" "$init" ||
-		die "cannot build ${init#"$root/"}"
-	mv "$dir/init.new" "$dir/init"
-	say "built ${dir#"$root/"}/init"
 fi

@@ -18,7 +18,7 @@
  * every run is "rmem-heap-check: N passed, N failed".
  *
  * On a machine of its own (OWN_MACHINE in the environment) it also tries the tool and mainline's
- * heaps, and looks for leaks.
+ * heaps.
  *
  * Every check runs in a process of its own: descriptors and mappings that a failed check leaves
  * behind go with it, and a crash or a hang is that check's failure, not the end of the run.
@@ -1738,21 +1738,6 @@ static void run_tool(void)
 	printf("\n");
 }
 
-/* Has the kernel say on the console what is leaked, if it has kmemleak */
-static void look_for_leaks(void)
-{
-	int i, fd = open("/sys/kernel/debug/kmemleak", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	/* Objects are taken for live ones for their first five seconds. */
-	sleep(6);
-	for (i = 0; i < 2; i++)
-		if (write(fd, "scan", 4) != 4)
-			printf("rmem-heap-check: BUG: kmemleak does not scan\n");
-	close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	bool own = getenv("OWN_MACHINE");
@@ -1784,8 +1769,6 @@ int main(int argc, char **argv)
 		if (own)
 			run_tool();
 		ret = run(only, own && !only);
-		if (own)
-			look_for_leaks();
 		printf("rmem-heap-check: %u passed, %u failed\n", nr_passed,
 		       nr_failures + (ret == 2));
 	}
