@@ -145,7 +145,6 @@ static void __init memory_check_overlaps(struct memory_range *ranges, size_t n)
 static void __init memory_check_usable(struct rmem_region *region)
 {
 	const struct reserved_mem *rmem = region->rmem;
-	struct device_node *root = region->of_node->parent->parent;
 	const char *usable = "linux,usable-memory-range";
 	u64 common = 0, given = 0;
 	u32 na = 1, ns = 1;
@@ -156,8 +155,8 @@ static void __init memory_check_usable(struct rmem_region *region)
 				"this is a capture kernel, and the memory may be the crashed kernel's");
 		return;
 	}
-	of_property_read_u32(root, "#address-cells", &na);
-	of_property_read_u32(root, "#size-cells", &ns);
+	of_property_read_u32(of_root, "#address-cells", &na);
+	of_property_read_u32(of_root, "#size-cells", &ns);
 	n = of_chosen ? rmem_heap_count_entries(of_chosen, usable, na, ns) : -1;
 	for (i = 0; i < n; i++) {
 		int cell = i * (na + ns);
