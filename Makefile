@@ -7,7 +7,7 @@ DEBUG ?=
 LLVM ?=
 variant := $(or $(VARIANT),$(if $(filter-out 0,$(DEBUG)),debug),$(if $(filter-out 0,$(LLVM)),clang))
 
-export KDIR DTB INITRD APPEND MEM TIMEOUT ONLY SHAPES
+export KDIR DTB INITRD APPEND MEM TIMEOUT ONLY SHAPES K
 
 help:
 	@echo 'make tree                 assemble the kernel source in build/tree'
@@ -24,8 +24,8 @@ help:
 	@echo '      MEM=1G                memory from 0 to this; else 512M, or what DTB needs'
 	@echo 'make run                  build and boot the demonstration'
 	@echo 'make test                 the tests that take minutes'
-	@echo '                          one suite alone: harness/boots.sh, harness/steps.sh, ...,'
-	@echo '                          as harness/test.sh starts it'
+	@echo '      K="carveout"          those with this in their names, as -k of pytest'
+	@echo '      ARGS="-x --lf"        more for pytest: --collect-only -q lists what there is'
 	@echo 'make test-all             all the tests'
 	@echo 'make bench                measure beside mainline, print each target'
 	@echo '      DOC=1                 and update README.md and Documentation'
@@ -48,17 +48,17 @@ kernel: tree
 	@harness/kernel.sh $(TARGET) $(variant)
 
 boot:
-	@harness/boot.sh $(variant)
+	@exec harness/vm.py boot um$(variant:%=-%)
 
 run: TARGET = um
 run: kernel
-	@exec harness/run.sh
+	@exec harness/run.py
 
 test:
-	@exec harness/test.sh
+	@exec harness/test.py $(ARGS)
 
 test-all:
-	@exec harness/test.sh all
+	@exec harness/test.py all $(ARGS)
 
 bench:
 	@exec harness/bench.sh $(if $(filter-out 0,$(DOC)),doc)
@@ -67,7 +67,7 @@ coverage:
 	@exec harness/coverage.sh
 
 mutants:
-	@exec harness/mutants.sh
+	@exec harness/mutants.py
 
 demo-framebuffer: tree
 	@harness/kernel.sh arm vexpress

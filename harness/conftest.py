@@ -7,6 +7,7 @@ failure. With --all, what takes long is run, too; what has passed with the same 
 again then.
 """
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -50,8 +51,8 @@ def contents():
 class Reporter:
     """A line for each item, one for each case that fails, and the verdict"""
 
-    def __init__(self):
-        self.items = {}
+    def __init__(self, passed):
+        self.items, self.passed = {}, passed
 
     def say(self, text):
         print(text, file=sys.__stdout__, flush=True)
@@ -73,13 +74,27 @@ class Reporter:
 
     def pytest_runtest_logfinish(self, nodeid):
         item = self.items[nodeid]
-        self.say("%6.1f s %6d passed, %d failed, %d skipped  %s" % (
-            time.time() - item["at"], item["passed"], item["failed"], item["skipped"], short(nodeid)))
+        took = time.time() - item.pop("at")
+        self.say("%6.1f s %6d passed, %d failed, %d skipped  %s" % (took, *item.values(), short(nodeid)))
+        if self.passed and not item["failed"] and self.passed.endswith(contents()):
+            with open(self.passed, "a") as f:
+                f.write(json.dumps([nodeid, item]) + "\n")
 
     def pytest_collectreport(self, report):
         if report.failed:
             self.items[report.nodeid] = {"passed": 0, "failed": 1, "skipped": 0}
             self.say(report.longreprtext)
+
+    def pytest_collection_modifyitems(self, config, items):
+        """What has passed before is counted, and not run again"""
+        if not self.passed or not os.path.exists(self.passed):
+            return
+        with open(self.passed) as f:
+            before = dict(map(json.loads, f))
+        self.say(f"{len(before)} items have passed before; rm -r {os.path.relpath(self.passed)} to run "
+                 "them again")
+        self.items.update(before)
+        items[:] = [i for i in items if i.nodeid not in before]
 
     def pytest_sessionfinish(self, session):
         for nodeid, item in self.items.items():
@@ -101,7 +116,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: only with --all")
     if not config.option.collectonly:
         config.pluginmanager.unregister(name="terminalreporter")
-        config.pluginmanager.register(Reporter())
+        config.pluginmanager.register(Reporter(
+            f"{vm.folder('test/passed')}/{contents()}" if config.option.all else None))
     os.makedirs(LOGS, exist_ok=True)
 
 
@@ -148,19 +164,22 @@ def cases(request):
     return Cases(request.node)
 
 
-built = {}
+@pytest.fixture(scope="session", autouse=True)
+def tree():
+    """The assembled source: KTAP is read with its parser"""
+    subprocess.run(["make", "-s", "-C", vm.ROOT, "tree"], check=True)
 
 
 @pytest.fixture(scope="session")
 def kernel():
     """kernel("um-debug") is that kernel, built"""
+    built = {}
+
     def build(name):
         target, _, variant = name.partition("-")
         if name not in built and not os.environ.get("KERNEL"):
-            print(f"make kernel TARGET={target} VARIANT={variant}", file=sys.__stdout__, flush=True)
-            built[name] = subprocess.run(
-                ["make", "-s", "-C", vm.ROOT, "kernel", "TARGET=" + target, "VARIANT=" + variant],
-                stdout=sys.__stdout__, stderr=sys.__stderr__, check=False).returncode
+            built[name] = subprocess.run([vm.HARNESS + "/kernel.sh", target, *variant.split()],
+                                         check=False).returncode
         assert not built.get(name), f"the kernel {name} cannot be built"
         return name
     return build

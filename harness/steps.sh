@@ -109,20 +109,20 @@ holds "... removes the tool" no test -e "$tmp/dma/rmem-heap"
 
 cat >"$tmp/pause.c" <<'END'
 #include <unistd.h>
-#include <sys/reboot.h>
 #include <stdio.h>
 int main(void)
 {
 	printf("init: here\n");
+	fflush(stdout);
 	if (!access("/off", F_OK))
-		reboot(RB_POWER_OFF);
+		return 0;
 	for (;;)
 		pause();
 }
 END
 gcc -static -o "$tmp/pause" "$tmp/pause.c"
-"$root/harness/check/initrd.sh" "$dir/pause.cpio" init="$tmp/pause" >/dev/null
-"$root/harness/check/initrd.sh" "$dir/off.cpio" init="$tmp/pause" off="$tmp/pause.c" >/dev/null
+"$root/harness/vm.py" initrd "$dir/pause.cpio" test="$tmp/pause"
+"$root/harness/vm.py" initrd "$dir/off.cpio" test="$tmp/pause" off="$tmp/pause.c"
 
 # tree NAME NODES [RESERVED-NODES]: a device tree in $tmp/NAME.dtb
 tree() {
@@ -219,7 +219,7 @@ dies() {
 	[ "$mark" != "$dir/linux" ] || within 10 find_folder "$mark" || rc=1
 	[ "$whom" = pid ] && kill -"$signal" "$pid" || kill -"$signal" -- -"$pid"
 	within 10 no running "$mark" || rc=1
-	# boot.sh cannot remove its folder when it is killed.
+	# vm.py cannot remove its folder when it is killed.
 	[ $signal = KILL ] || within 5 no test -e "$folder" || rc=1
 	[ $rc = 0 ] || failed || true
 	result $rc "$signal to the ${whom/pid/process} of ${*/#*\//}: nothing is left"
@@ -237,10 +237,10 @@ for signal in TERM INT; do
 done
 dies TERM pid "$dir/linux" make -s boot
 for signal in TERM INT HUP KILL; do
-	dies $signal pid "$dir/linux" harness/boot.sh
+	dies $signal pid "$dir/linux" harness/vm.py boot um
 done
 for signal in TERM KILL; do
-	dies $signal pid "$dir/linux" harness/run.sh
+	dies $signal pid "$dir/linux" harness/run.py
 done
 
 # A machine that takes its time
@@ -253,7 +253,7 @@ mkdir -p "$clone/build/arm64/arch/arm64/boot"
 : >"$clone/build/arm64/arch/arm64/boot/Image"
 PATH=$tmp:$PATH
 for signal in TERM INT; do
-	dies $signal pid "$tmp/qemu-system-aarch64" "$clone/harness/qemu.sh" arm64
+	dies $signal pid "$tmp/qemu-system-aarch64" "$clone/harness/vm.py" boot arm64
 done
 
 echo "1..$n"

@@ -112,6 +112,9 @@ def test_kunit(name, suite, kernel, cases, request):
         booted[name] = wanted, machine.cases(), machine
         cases.no_report(machine, f"{name}: no report")
         cases(f"{name}: powered off", machine.status == 0, machine.log)
+        if "driver" in wanted and name == "um":
+            cases("a driver is told that the region of an overlay comes too late", re.search(
+                r"rmem-heap-test: .*/cma@10000000 came too late", machine.text), machine.log)
         if name.startswith("debug"):
             looked = re.findall(r"^kunit-init: looked for leaks of ", machine.text, re.M)
             cases(f"{name}: leaks were looked for after every suite", len(looked) == len(wanted) or

@@ -419,9 +419,16 @@ def main(what="", *args):
 def call(main, args):
     """Runs a program: nothing that it starts survives it, and it does not survive who has started it.
     What cannot be done is said in a line."""
+    def end(number, _):
+        # A second one would end us before we have tidied up.
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)
+        sys.exit(128 + number)
+
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: sys.exit(128 + n))
+    signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    for number in signals:
+        signal.signal(number, end)
     try:
         sys.exit(main(*args))
     except (Failed, memory.Wrong) as error:
