@@ -23,15 +23,24 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-quiet="-qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3"
+# Another apt that is running is waited for.
+quiet="-qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 -o DPkg::Lock::Timeout=-1"
 install() { apt-get $quiet install -y --no-install-recommends $missing >/dev/null; }
 echo "deps: installing$missing"
 install 2>/dev/null && exit 0
 # The package lists are absent or old.
 echo "deps: reading the package lists"
-apt-get $quiet -o APT::Update::Error-Mode=any update >/dev/null || {
-	echo "deps: cannot read the package lists:" \
-		"see that there is a network and that apt knows the proxy, or install$missing" >&2
-	exit 1
-}
+until said=$(apt-get $quiet -o APT::Update::Error-Mode=any update 2>&1 >/dev/null); do
+	case $said in
+	*"Could not get lock"*)
+		sleep 2
+		;;
+	*)
+		echo "$said" >&2
+		echo "deps: cannot read the package lists:" \
+			"see that there is a network and that apt knows the proxy, or install$missing" >&2
+		exit 1
+		;;
+	esac
+done
 install || { echo "deps: cannot install$missing" >&2; exit 1; }

@@ -18,8 +18,7 @@ KDIR=${KDIR:-}
 
 mkdir -p "$build" 2>/dev/null && [ -w "$build" ] ||
 	die "$build cannot be written, and all is made there; copy the repository to another folder"
-"$root/harness/deps.sh" gcc make flex bison bc cpio xz-utils git python3 perl \
-	device-tree-compiler libelf-dev libssl-dev util-linux
+"$root/harness/deps.sh" xz-utils git
 
 # While others build from the tree it cannot be touched, and need not be if it was made
 # from what there is.
