@@ -121,9 +121,16 @@ def pytest_configure(config):
     os.makedirs(LOGS, exist_ok=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """The slow ones at the end and only with --all; and never what was passed with these files"""
-    if not config.option.all:
+    """K is the name of an item, or an expression as -k takes it. Slow ones are run with --all, or when
+    they are named."""
+    named = [i for i in items if short(i.nodeid) == os.environ.get("K")]
+    if named:
+        items[:] = named
+    else:
+        config.option.keyword = config.option.keyword or os.environ.get("K", "")
+    if not config.option.all and not named:
         gone = [i for i in items if i.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=gone)
         items[:] = [i for i in items if i not in gone]

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """usage: test.py [all] [PYTEST-ARGUMENT...]    run the tests; "all" adds those that take long
 
-K="..." in the environment chooses some, as pytest's -k does: K="carveout and not debug". A list of
-what there is: test.py --collect-only -q. Logs and junit.xml are in build/test. The last line is the
+K="..." in the environment chooses some: the name of one, or an expression as pytest's -k takes it,
+K="carveout and not debug". A list of what there is: test.py --collect-only -q. Logs and junit.xml are in build/test. The last line is the
 verdict: N passed, N failed, N skipped. "all", run again, goes on with what has not passed yet, as
 long as no file of the repository changed.
 """
@@ -27,11 +27,9 @@ def main(*args):
         fcntl.flock(lock, fcntl.LOCK_EX)
     if args[:1] == ["all"]:
         args[0] = "--all"
-    if os.environ.get("K"):
-        args += ["-k", os.environ["K"]]
     # A make that calls us must not make ours silent, or build another kernel than we ask for.
     env = {k: v for k, v in os.environ.items()
-           if k not in "K MAKEFLAGS MFLAGS MAKELEVEL TARGET VARIANT DEBUG LLVM".split()}
+           if k not in "MAKEFLAGS MFLAGS MAKELEVEL TARGET VARIANT DEBUG LLVM".split()}
     return subprocess.run([sys.executable, "-m", "pytest", "-c", vm.HARNESS + "/pytest.ini", vm.HARNESS,
                            f"--junitxml={logs}/junit.xml", *args], preexec_fn=vm.die_with_us,
                           env={**env, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C"}).returncode

@@ -1223,7 +1223,7 @@ static void lookup_namesake(struct kunit *test)
 
 	device_set_node(dev, of_fwnode_handle(user));
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -ENODEV);
-	/* As if an overlay had added it: harness/test_kunit.py looks for the message */
+	/* As if an overlay had added it. Who runs the tests looks for the message in the log. */
 	of_node_set_flag(np, OF_DYNAMIC);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(rmem_heap_find(dev, 0)), -ENODEV);
 	of_node_clear_flag(np, OF_DYNAMIC);
