@@ -15,7 +15,7 @@ doc=${1:-}
 arm64=aarch64-linux-gnu-
 [ "${ONLY:-}" != um ] || arm64=
 dir=$build/bench
-bench=$root/tools/testing/selftests/rmem-heap
+bench=$build/tree/tools/testing/selftests/rmem-heap
 heaps=carveout:bank@5c000000,cma:video@50000000,cma_heap:default_cma_region
 heaps+=,coherent:vram@54000000,restricted:guest@58000000,system:system
 # Threads on fewer: a run of these takes its time.

@@ -25,8 +25,8 @@ lock_folder "$dir"
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler python3
 program() { # OUT [CROSS_COMPILE=PREFIX]
 	mkdir -p "$1"
-	make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$1" \
-		CFLAGS="-O2 -Wall -Wextra -Werror" "${@:2}" "$1/rmem-heap-fail"
+	make -s -C "$build/tree/tools/testing/selftests/rmem-heap" OUTPUT="$1" \
+		USERCFLAGS=-Werror "${@:2}" "$1/rmem-heap-fail"
 	env "${@:2}" "$root/harness/vm.py" initrd "$1/fail.cpio" test="$1/rmem-heap-fail" >/dev/null
 }
 

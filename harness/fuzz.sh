@@ -17,8 +17,8 @@ n=0 bad=0
 lock_folder "$dir"
 
 "$root/harness/deps.sh" gcc libc6-dev make device-tree-compiler
-make -s -C "$root/tools/testing/selftests/rmem-heap" OUTPUT="$dir" \
-	CFLAGS="-O2 -Wall -Wextra -Werror" "$dir/rmem-heap-fuzz"
+make -s -C "$build/tree/tools/testing/selftests/rmem-heap" OUTPUT="$dir" \
+	USERCFLAGS=-Werror "$dir/rmem-heap-fuzz"
 "$root/harness/vm.py" initrd "$dir/fuzz.cpio" test="$dir/rmem-heap-fuzz" >/dev/null
 dtc -q -I dts -O dtb -o "$dir/fuzz.dtb" "$root/harness/dts/fuzz.dts"
 

@@ -16,8 +16,8 @@ EXPORT = "rmem_heap.export=fpga@1c000000"
 
 def selftest(name, out, cross=""):
     """A program of tools/testing/selftests/rmem-heap"""
-    vm.make("-C", vm.ROOT + "/tools/testing/selftests/rmem-heap", f"{out}/{name}", OUTPUT=out,
-            CROSS_COMPILE=cross, CFLAGS="-O2 -Wall -Wextra -Werror")
+    vm.make("-C", vm.TREE + "/tools/testing/selftests/rmem-heap", f"{out}/{name}", OUTPUT=out,
+            CROSS_COMPILE=cross, USERCFLAGS="-Werror")
     return f"{out}/{name}"
 
 

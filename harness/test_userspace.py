@@ -35,10 +35,23 @@ def test_selftest(name, kernel, cases):
            dtb=dtb, append=EXPORT + ":!dsp@24000000")
 
 
+def test_kselftest(kernel, cases):
+    """Our own selftests, as the kernel's make runs them, on a machine with the files of this one"""
+    command = ["make", "-s", "-C", vm.TREE + "/tools/testing/selftests", "TARGETS=rmem-heap",
+               f"O={vm.folder('test/kselftest')}"]
+    subprocess.run(command, check=True)
+    dtb = vm.compile_tree(vm.HARNESS + "/dts/run.dts", LOGS + "/kselftest.dtb")
+    boot = vm.host_machine([*command, "run_tests"], kernel=kernel("um"), dtb=dtb, append=EXPORT,
+                           mem="1G").boot(LOGS + "/kselftest.log")
+    cases.ktap(boot)
+    cases("make run_tests", boot.exit_status() == 0, boot.log)
+    cases.no_report(boot)
+
+
 @pytest.mark.parametrize("name, machine", [
-    ("um", {"kernel": "um", "dtb": "bench.dts"}),
+    pytest.param("um", {"kernel": "um", "dtb": "bench.dts"}, id="um"),
     pytest.param("arm64", {"kernel": "arm64", "dtsi": vm.HARNESS + "/dts/bench-regions.dtsi",
-                           "cross": vm.CROSS["arm64"]}, marks=pytest.mark.slow)])
+                           "cross": vm.CROSS["arm64"]}, id="arm64", marks=pytest.mark.slow)])
 def test_mappings(name, machine, kernel, cases):
     """User mappings with whatever entries the architecture has"""
     cross, machine = machine.get("cross", ""), dict(machine)

@@ -14,7 +14,7 @@
  * device are left out. While it runs, regions are filled to the last page: not for machines whose
  * devices are in use.
  *
- * Exit status: 0 all checks passed, 1 a check failed, 2 nothing could be tested. The last line of
+ * Exit status: 0 all checks passed, 1 a check failed, 2 wrong usage, 4 nothing could be tested. The last line of
  * every run is "rmem-heap-check: N passed, N failed".
  *
  * On a machine of its own (OWN_MACHINE in the environment) it also tries the tool and mainline's
@@ -49,6 +49,7 @@
 #include <linux/dma-heap.h>
 #include <linux/types.h>
 
+#include "../kselftest.h"
 #include "rmem_heap_consumer.h"
 
 #define CLASS		"/sys/class/rmem_heap"
@@ -63,7 +64,6 @@
 #define CMA_TRIES	3	/* pages of a CMA area can be busy for a moment */
 #define TABLE_WIDTH	120
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 enum memory { MEM_NONE, MEM_LINEAR, MEM_WC, MEM_DEVICE_ONLY };
 
@@ -1665,7 +1665,7 @@ static int run(const char *only, bool mainline)
 	struct region *r;
 
 	if (read_regions() || read_consumers())
-		return 2;
+		return KSFT_SKIP;
 	if (only && !find_region(only)) {
 		fprintf(stderr, "rmem-heap-check: no region \"%s\" in %s\n", only, CLASS);
 		return 2;
@@ -1770,7 +1770,7 @@ int main(int argc, char **argv)
 			run_tool();
 		ret = run(only, own && !only);
 		printf("rmem-heap-check: %u passed, %u failed\n", nr_passed,
-		       nr_failures + (ret == 2));
+		       nr_failures + (ret > 1));
 	}
 	return ret < 0 ? 0 : ret;
 }

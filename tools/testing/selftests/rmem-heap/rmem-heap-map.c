@@ -3,10 +3,12 @@
  * User mappings of buffers, with small and with large entries, through all that can happen
  * to them. Prints TAP.
  *
- * From the environment: heaps=NAME,... and large=1 where the architecture maps aligned
- * memory with entries of 2 MiB.
+ * From the environment: heaps=NAME,..., otherwise all whose memory the CPU sees and that have room
+ * for two buffers; and large=1 where the architecture maps aligned memory with entries of 2 MiB.
  */
 #define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-heap.h>
@@ -23,6 +25,8 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../kselftest.h"
 
 #define MIB	(1024 * 1024UL)
 #define LARGE	(2 * MIB)
@@ -231,11 +235,45 @@ static void check_heap(bool large)
 	close(fd);
 }
 
+/* The number or the first letter in a file of sysfs */
+static unsigned long attribute(const char *name, const char *file)
+{
+	char path[512], text[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/%s", name, file);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	if (!fgets(text, sizeof(text), f))
+		*text = '\0';
+	fclose(f);
+	return isdigit(*text) ? strtoul(text, NULL, 0) : (unsigned char)*text;
+}
+
+static const char *all_heaps(void)
+{
+	DIR *dir = opendir("/sys/class/rmem_heap");
+	static char list[4096];
+	struct dirent *entry;
+	size_t n = 0;
+
+	while (dir && (entry = readdir(dir)) && n + 300 < sizeof(list))
+		if (attribute(entry->d_name, "available") >= 2 * LEN &&
+		    attribute(entry->d_name, "cpu_access") != 'n')
+			n += snprintf(list + n, sizeof(list) - n, "%s,", entry->d_name);
+	if (!n) {
+		printf("1..0 # SKIP no heap has room for two buffers of 8 MiB\n");
+		exit(KSFT_SKIP);
+	}
+	return list;
+}
+
 int main(void)
 {
 	struct sigaction act = { .sa_handler = on_fault };
-	const char *env = getenv("heaps"), *large = getenv("large");
-	char *list = strdup(env ? env : ""), *word;
+	const char *large = getenv("large");
+	char *list = strdup(getenv("heaps") ?: all_heaps()), *word;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	page = sysconf(_SC_PAGESIZE);
