@@ -394,9 +394,8 @@ def text_output():
     deep = "with-a-long-name { " * 6 + 'd { compatible = "me,d"; memory-region = <&long>; };' + \
         " };" * 6
     words = "long: long-name@40000000 { reg = <0 0x40000000 0 0x1000>; };" + \
-        "".join("long-%d@%x { reg = <0 0x%x 0 0x1000>; };" % (i, 0x50000000 + i * 0x1000,
-                                                             0x50000000 + i * 0x1000)
-                    for i in range(8))
+        "".join("long-%d@%x { reg = <0 0x%x 0 0x1000>; };" % (i, at, at)
+                for i, at in enumerate(range(0x50000000, 0x50008000, 0x1000)))
     end = run("--cmdline", "rmem_heap.export=long-1@50001000", dtb(TREE % (
         "", words + "odd { reg = <0 0>; no_map; };", deep)))
     lines = end.stdout.decode().split("\n")

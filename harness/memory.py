@@ -48,7 +48,7 @@ def parse(blob, name):
     if len(blob) < 40 or len(blob) < total:
         die(f"DTB={name} is cut: it has {len(blob)} of {max(total, 40)} bytes")
     at, strings = struct.unpack(">2I", blob[8:16])
-    nodes, path = [], []
+    nodes, path, here = [], [], []
     try:
         while True:
             tag, start = struct.unpack_from(">I", blob, at)[0], at
@@ -57,7 +57,7 @@ def parse(blob, name):
                 end = blob.index(0, at)
                 path.append(blob[at:end].decode(errors="replace"))
                 nodes.append(Node("/".join(path) or "/"))
-                here = nodes[-1:] + here if len(path) > 1 else nodes[-1:]
+                here = nodes[-1:] + here
                 at = end + 4 & ~3
             elif tag == END_NODE:
                 path.pop()
@@ -74,7 +74,7 @@ def parse(blob, name):
                 return nodes
             elif tag != NOP:
                 raise ValueError
-    except (IndexError, ValueError, struct.error, UnboundLocalError):
+    except (IndexError, ValueError, struct.error):
         die(f"DTB={name} is damaged at byte {at} of {len(blob)}")
 
 

@@ -3,9 +3,9 @@
 """usage: test.py [all] [PYTEST-ARGUMENT...]    run the tests; "all" adds those that take long
 
 K="..." in the environment chooses some: the name of one, or an expression as pytest's -k takes it,
-K="carveout and not debug". A list of what there is: test.py --collect-only -q. Logs and junit.xml are in build/test. The last line is the
-verdict: N passed, N failed, N skipped. "all", run again, goes on with what has not passed yet, as
-long as no file of the repository changed.
+K="carveout and not debug". A list of what there is: test.py --collect-only -q. Logs and junit.xml
+are in build/test. The last line is the verdict: N passed, N failed, N skipped. "all", run again,
+goes on with what has not passed yet, as long as no file of the repository changed.
 """
 import fcntl
 import os

@@ -1,17 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# usage: restricted-qmp.py SOCKET DEVICE START END    what QEMU's virtio disk DEVICE sees of its
-# queues, asked through QMP again and again with the machine stopped: the addresses of the
-# rings, and of every descriptor in them, which stay there when they are done with. Ends when it is killed, and prints
-#	witness: SAMPLES samples, ADDRESSES addresses in descriptors, DIFFERENT of them
-#	different, OUTSIDE outside
-# after one line for each of the first that are outside START to END.
-import json, signal, socket, struct, sys, time
+"""usage: restricted-qmp.py SOCKET DEVICE START END
+
+What QEMU's virtio disk DEVICE sees of its queues, asked through QMP again and again with the machine
+stopped: the addresses of the rings, and of every descriptor in them, which stay there when they are
+done with. Ends when it is killed, and prints
+    witness: SAMPLES samples, ADDRESSES addresses in descriptors, DIFFERENT of them different, OUTSIDE outside
+after one line for each of the first that are outside START to END.
+"""
+import json
+import signal
+import socket
+import struct
+import sys
+import time
 
 path, device, start, end = sys.argv[1], sys.argv[2], int(sys.argv[3], 0), int(sys.argv[4], 0)
 
+
 class Gone(Exception):
     pass
+
 
 def ask(command, **arguments):
     """The answer, None if there is none to be had."""
@@ -28,8 +37,10 @@ def ask(command, **arguments):
         pass
     raise Gone
 
+
 samples = addresses = outside = 0
 seen = set()
+
 
 def look(what, addr, length):
     global outside
@@ -38,6 +49,7 @@ def look(what, addr, length):
     outside += 1
     if outside <= 5:
         print(f"witness: {what}: {length} bytes at {addr:#x}")
+
 
 def sample():
     """One look at all queues; False as long as the driver has set none up."""
@@ -69,10 +81,12 @@ def sample():
                     look(f"queue {queue}", addr, length)
     return found
 
+
 def finish(*_):
     print(f"witness: {samples} samples, {addresses} addresses in descriptors, "
           f"{len(seen)} of them different, {outside} outside")
     sys.exit()
+
 
 signal.signal(signal.SIGTERM, finish)
 # QEMU runs more than once: the first only writes its device tree.
