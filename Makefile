@@ -69,18 +69,8 @@ coverage:
 mutants:
 	@exec harness/mutants.py
 
-demo-framebuffer: tree
-	@harness/kernel.sh arm vexpress
-	@exec harness/demo-framebuffer.sh
-
-demo-restricted: tree
-	@harness/kernel.sh arm64
-	@exec harness/demo-restricted.sh
-
-importers: tree
-	@harness/kernel.sh um
-	@harness/kernel.sh arm64
-	@exec harness/importers.sh
+demo-framebuffer demo-restricted importers:
+	@exec harness/test.py all -k $(subst -,_,$@)
 
 clients: tree
 	@harness/kernel.sh um clients

@@ -17,22 +17,16 @@ SCRIPTS = {
     "check": ("", f"check-tool.py {LOGS}/check/rmem-heap"),
     "check-fuzz": ("", "check-fuzz.py 2000"),
     "hostile": ("um", "hostile.sh fixed"),
-    "fuzz": ("um-debug", "fuzz.sh 60 1"),
 }
 SLOW = {
     "failing-memory": ("um-debug", "failing.sh"),
     "check-fuzz-100000": ("", "check-fuzz.py 100000 2"),
     "hostile-2000": ("um", "hostile.sh all"),
-    "fuzz-600": ("um-debug", "fuzz.sh 600"),
     "boards": ("um um-plain", "boards.sh"),
     "clients": ("um-clients", "clients.sh"),
     "coverage": ("um-coverage", "coverage.sh"),
     "mutants": ("um", "mutants.py few"),
     "configs": ("", "configs.sh"),
-    "demo-restricted": ("arm64", "demo-restricted.sh"),
-    "importers": ("um arm64", "importers.sh"),
-    "failing-functions": ("arm64-fail", "failing.sh functions"),
-    "demo-framebuffer": ("arm-vexpress", "demo-framebuffer.sh"),
 }
 
 
