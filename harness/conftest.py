@@ -117,7 +117,7 @@ def pytest_configure(config):
     if not config.option.collectonly:
         config.pluginmanager.unregister(name="terminalreporter")
         config.pluginmanager.register(Reporter(
-            f"{vm.folder('test/passed')}/{contents()}" if config.option.all else None))
+            f"{vm.folder('test/passed')}/{contents()}" if config.option.all and not config.option.keyword else None))
     os.makedirs(LOGS, exist_ok=True)
 
 

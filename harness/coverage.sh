@@ -20,10 +20,8 @@ if [ "${1:-}" != report ]; then
 	harness/kernel.sh um coverage
 	export KERNEL=um-coverage
 	find "$build/um-coverage" -name '*.gcda' -delete
-	harness/test.py -k "(kunit and debug or run or boot or mappings or tool or hostile or fuzz) and
-		not check and not 64 and not 600" || failed=1
-	# Not at boot: that is with the debug kernel.
-	harness/failing.sh paths && harness/failing.sh first || failed=1
+	harness/test.py all -k "kunit[debug or run[um] or test_boot or mappings[um] or tool[um] or \
+		script[hostile] or fuzz[60] or failing_paths or failing_first" || failed=1
 	unset KERNEL
 fi
 

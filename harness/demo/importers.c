@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Real drivers import buffers of every kind of heap, and the data has to be right. Prints TAP.
- * harness/importers.sh has the machine.
+ * harness/test_machines.py has the machine.
  *
  * From the environment: heaps=NAME:..., the heaps that there must be, and parts=PART:...
  *	vivid		capture from and output to both allocators of vivid
