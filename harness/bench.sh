@@ -23,6 +23,7 @@ threads=carveout:bank@5c000000,cma:video@50000000,cma_heap:default_cma_region
 threads+=,coherent:vram@54000000
 several=bank1:bank@5c000000,bank2:bank@60000000,bank3:bank@64000000
 kunit="kunit.enable=1 kunit.autorun=1"
+export_arg=rmem_heap.export=carveout@15000000:linux,bank@1a000000
 cpus=$(nproc)
 cpus=$((cpus > 4 ? 4 : cpus))
 
