@@ -151,6 +151,8 @@ first() {
 # Failures while the kernel boots, where the heaps are made
 boots() {
 	say "boot: ${dir#"$root/"}/boot"
+	rm -rf "$dir/boot"
+	mkdir "$dir/boot"
 	relay < <("$root/harness/failing.py" "$dir" "${POINTS:-30}" 2>&1 ||
 		echo "not ok 0 - boot: got to its end")
 }
