@@ -19,7 +19,6 @@ SCRIPTS = {
     "hostile": ("um", "hostile.sh fixed"),
 }
 SLOW = {
-    "failing-memory": ("um-debug", "failing.sh"),
     "check-fuzz-100000": ("", "check-fuzz.py 100000 2"),
     "hostile-2000": ("um", "hostile.sh all"),
     "boards": ("um um-plain", "boards.sh"),

@@ -1,27 +1,26 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""usage: failing.py DIR [POINTS]    allocations that fail while the kernel boots. Prints TAP.
+"""Allocations that fail while the kernel boots
 
-Called by failing.sh: DIR has fail.cpio, fuzz.dtb and the folder boot, for the consoles. For
-each initcall that makes heaps or uses them, allocations in it, about POINTS (30 if left out;
-all, if it is 0), fail in a boot of their own each, by failslab= and fail_page_alloc= on the
-command line. Then the kernel must boot, the region that was concerned must say that it failed
-or work all the same, and all others must work.
+For each initcall that makes heaps or uses them, allocations in it, about POINTS (of the environment;
+30 if left out, all if it is 0), fail in a boot of their own each, by failslab= on the command line.
+Then the kernel must boot, the region that was concerned must say that it failed or work all the same,
+and all others must work.
 """
 import bisect
 import collections
 import os
 import re
 import subprocess
-import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+import pytest
+
+import vm
+from test_machines import LOGS, program, tree
+
 INITS = {"rmem_consumer_driver_init", "sample_driver_init"}
 CALLS = {"heap_scan_regions", "heap_add_devices", "heap_register_all", "carveout_setup"} | INITS
-# Allocations of every kind are counted, and can fail.
-PARAMETERS = ("failslab.ignore_gfp_wait=N fail_page_alloc.ignore_gfp_wait=N "
-              "fail_page_alloc.ignore_gfp_highmem=N fail_page_alloc.min_order=0 "
-              "rmem_heap.export=carveout@15000000 boot=1 kmemleak=off initcall_debug loglevel=8")
+# Allocations that can sleep are counted, too, and can fail.
+PARAMETERS = ("failslab.ignore_gfp_wait=N rmem_heap.export=carveout@15000000 boot=1 kmemleak=off initcall_debug loglevel=8")
 # DMA debugging ends at its first failure, which says nothing about the heaps.
 NOT_OURS = "add_dma_entry"
 # What the driver core says; drivers themselves say nothing of a lack of memory.
@@ -33,37 +32,31 @@ MOST = 1 << 16      # more allocations than a boot has until then
 
 def functions(files):
     """The functions of the kernel or of object files, by their addresses"""
-    out = subprocess.run(f"nm -n {files}", shell=True, cwd=f"{HERE}/../build/um-debug",
+    out = subprocess.run(f"nm -n {files}", shell=True, cwd=vm.BUILD + "/um-debug",
                          stdout=subprocess.PIPE, check=True, text=True).stdout
     return [(int(at, 16), name) for at, name in re.findall(r"^(\w+) [tT] (\S+)$", out, re.M)]
 
 
-KERNEL = functions("linux")
-OURS = {name for _, name in functions("kernel/dma/rmem_heap*.o samples/rmem-heap/*_sample.o "
-                                      "lib/kunit-tests/rmem_heap_consumer.o")}
+class Symbols:
+    def __init__(self):
+        self.kernel = functions("linux")
+        self.ours = {name for _, name in functions(
+            "kernel/dma/rmem_heap*.o samples/rmem-heap/*_sample.o lib/kunit-tests/rmem_heap_consumer.o")}
 
-
-def named(match):
-    """The kernel itself has no names for what is in .init.text."""
-    return match[1] + KERNEL[bisect.bisect(KERNEL, (int(match[2], 16) + 1,)) - 1][1]
+    def named(self, match):
+        """The kernel itself has no names for what is in .init.text."""
+        return match[1] + self.kernel[bisect.bisect(self.kernel, (int(match[2], 16) + 1,)) - 1][1]
 
 
 class Boot:
     """A boot in which allocation `number` fails (none, if it is 0), and what its console says"""
 
-    def __init__(self, folder, what, number):
-        env = dict(os.environ, MEM="512M", TIMEOUT="20", DTB=f"{folder}/fuzz.dtb",
-                   INITRD=f"{folder}/fail.cpio",
-                   APPEND=f"{PARAMETERS} {what}={number or 1},100,0,{min(number, 1)}")
-        out = subprocess.run([f"{HERE}/boot.sh", "debug"], env=env, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
-        # The kernel announces that kmemleak=off was obeyed, which reports.sh takes for a report.
-        out = out.decode(errors="replace").replace("\r", "").replace(
-            "kmemleak: Kernel memory leak detector disabled\n", "")
-        self.text = re.sub(r"(calling +|>\] (?:\? )?)0x([0-9a-f]{8})\b", named, out)
-        self.path = f"{folder}/boot/{what}-{number}"
-        with open(self.path, "w", encoding="utf-8") as f:
-            f.write(self.text)
+    def __init__(self, symbols, machine, number):
+        machine.append = f"{PARAMETERS} failslab={number or 1},100,0,{min(number, 1)}"
+        self.boot = machine.boot(f"{vm.folder('test/failing')}/{number}")
+        # The kernel announces that kmemleak=off was obeyed, which is no report.
+        self.boot.text = self.boot.text.replace("kmemleak: Kernel memory leak detector disabled\n", "")
+        self.text = re.sub(r"(calling +|>\] (?:\? )?)0x([0-9a-f]{8})\b", symbols.named, self.boot.text)
         self.heaps = dict(re.findall(r"^heap: (\S+) (.*)$", self.text, re.M))
         self.done = bool(re.search(r"^heaps: done", self.text, re.M))
         before, fault, rest = self.text.partition("FAULT_INJECTION: forcing a failure")
@@ -72,7 +65,7 @@ class Boot:
         self.at = len(self.calls) if fault else None
         trace = re.search(r"(^.*\[<[0-9a-f]+>\].*\n)+", rest, re.M)
         self.stack = re.findall(r">\] (?:\? )?([^\s+]+)", trace[0]) if trace else []
-        self.ours = [name for name in self.stack if name in OURS]
+        self.ours = [name for name in self.stack if name in symbols.ours]
         # A driver that could not even be registered: that is before all that is ours.
         if set(self.ours) <= INITS or NOT_OURS in self.stack:
             self.ours = []
@@ -96,21 +89,19 @@ class Boot:
             if not driver_failed and not re.search(
                     rf"{re.escape(name)}.*(error -12|no memory|does not show)", self.text):
                 yield f"{name} is not there, and nobody says why"
-        reports = subprocess.run([f"{HERE}/reports.sh", self.path], stdout=subprocess.PIPE,
-                                 check=False, text=True)
-        if reports.returncode:
-            yield reports.stdout.splitlines()[0]
+        yield from self.boot.reports()[:1]
 
 
 class Boots(dict):
-    """The boots with a failure of one kind, by its number"""
+    """The boots by the number of the allocation that fails"""
 
-    def __init__(self, folder, what):
+    def __init__(self):
         super().__init__()
-        self.folder, self.what = folder, what
+        self.symbols = Symbols()
+        self.machine = vm.Machine("um-debug", initrd=program("fail"), dtb=tree("fuzz"), mem="512M", timeout=20)
 
     def __missing__(self, number):
-        return self.setdefault(number, Boot(self.folder, self.what, number))
+        return self.setdefault(number, Boot(self.symbols, self.machine, number))
 
     def late(self, number, at):
         """Whether that failure comes in that initcall or in a later one"""
@@ -125,43 +116,27 @@ class Boots(dict):
         return bisect.bisect_left(range(MOST), True, key=lambda number: self.late(number, at))
 
 
-def result(name, problems):
-    """A line of TAP, which failing.sh numbers"""
-    for problem in problems[:20]:
-        print(f"# {problem}")
-    print(f"{'not ok' if problems else 'ok'} 0 - boot: {name}", flush=True)
-
-
-def sweep(boots, points):
-    """Lets allocations of all calls fail; returns how many of them were ours"""
-    clean, total = boots[0], 0
+@pytest.mark.slow
+def test_failing_boot(kernel, cases):
+    kernel("um-debug")
+    points, boots, total = int(os.environ.get("POINTS", 30)), Boots(), 0
+    clean = boots[0]
     missing = CALLS - set(clean.calls)
-    result(f"{boots.what}: {len(clean.heaps)} heaps work if nothing fails",
-           [*clean.problems([]), *(f"{call}() is not called" for call in sorted(missing))])
-    for at, call in enumerate(clean.calls if not missing else [], 1):
+    problems = [*clean.problems([]), *(f"{call}() is not called" for call in sorted(missing))]
+    if not cases(f"{len(clean.heaps)} heaps work if nothing fails", not problems, "\n".join(problems)):
+        return
+    for at, call in enumerate(clean.calls, 1):
         if call not in CALLS:
             continue
         start, end = boots.first_in(at), boots.first_in(at + 1)
-        print(f"# {boots.what}: {call} has {end - start}, from {start} on", flush=True)
         numbers = range(start, end, max(1, (end - start) // points) if points else 1)
         ours = [boots[number] for number in numbers if boots[number].ours]
         hit = collections.Counter(boot.ours[0] for boot in ours)
         where = ", ".join(f"{name} {n}" for name, n in sorted(hit.items()))
         lost = sum(len(boot.heaps) < len(clean.heaps) for boot in ours)
-        if numbers:
-            result(f"{boots.what} in {call}: {len(ours)} points of ours ({where}), {lost} boots "
-                   f"with a heap less, {len(numbers) - len(ours)} failures elsewhere",
-                   [f"{boot.path}: {problem}: {' < '.join(boot.ours)}"
-                    for boot in ours for problem in boot.problems(clean.heaps)])
+        problems = [f"{boot.boot.log}: {problem}: {' < '.join(boot.ours)}"
+                    for boot in ours for problem in boot.problems(clean.heaps)]
+        cases(f"{call}: {end - start} allocations, {len(ours)} points of ours ({where}), {lost} boots with a "
+              f"heap less, {len(numbers) - len(ours)} failures elsewhere", not problems, "\n".join(problems[:20]))
         total += len(ours)
-    return total
-
-
-def main(folder, points="30"):
-    folder = os.path.abspath(folder)
-    total = sum(sweep(Boots(folder, what), int(points)) for what in ("failslab", "fail_page_alloc"))
-    result(f"{total} failures in functions of ours", [] if total >= 50 else ["fewer than 50"])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    cases(f"{total} failures in functions of ours, of at least 50", total >= 50)
