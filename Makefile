@@ -30,7 +30,7 @@ help:
 	@echo 'make bench                measure beside mainline, print each target'
 	@echo '      DOC=1                 and update README.md and Documentation'
 	@echo 'make coverage             which lines and branches the tests reach, in HTML'
-	@echo 'make mutants              which mistakes in the code the KUnit suites notice'
+	@echo 'make mutants              which mistakes in the code the tests notice'
 	@echo '      ONLY="import-*"       with these names'
 	@echo 'make demo-framebuffer     heap buffers on the screen of an emulated board'
 	@echo 'make demo-restricted      a disk and a heap on one restricted DMA pool'
@@ -67,6 +67,7 @@ coverage:
 	@exec harness/coverage.sh
 
 mutants:
+	@harness/deps.sh python3-pytest
 	@exec harness/mutants.py
 
 demo-framebuffer demo-restricted importers:

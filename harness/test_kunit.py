@@ -71,7 +71,7 @@ def virt_tree(name, moved):
     return name
 
 
-def boot(name, suites):
+def boot(name, suites, timeout=900):
     """The boot of that name with some of its suites, or with all that have cases for it"""
     kernel, where, all_suites, append, smp = {**BOOTS, **SLOW}[name]
     log, one = f"{LOGS}/kunit-{name}.log", len(suites) == 1
@@ -80,7 +80,7 @@ def boot(name, suites):
         program = vm.compile_program(vm.HARNESS + "/check/kunit.c", LOGS + "/kunit")
         names = ",".join("rmem_" + s if s in FAILING else "rmem_heap_" + s for s in suites)
         return vm.Machine(kernel, initrd=vm.initrd(LOGS + "/kunit.cpio", {"test": program}),
-                          dtb=tree(where), timeout=900,
+                          dtb=tree(where), timeout=timeout,
                           append=f"kunit.enable=1 kunit.autorun=0 suites={names} {append}",
                           **settings).boot(log)
     glob = "rmem_heap_" + (suites[0] if one else "regions*" if all_suites == REGIONS else "*")
@@ -90,7 +90,7 @@ def boot(name, suites):
         settings["dtsi"] = virt_tree(f"{LOGS}/{name}.dtsi", where.split())
     else:
         settings["dtb"] = tree(where)
-    return vm.Machine(kernel, append=append, timeout=900, **settings).boot(log)
+    return vm.Machine(kernel, append=append, timeout=timeout, **settings).boot(log)
 
 
 booted = {}

@@ -20,6 +20,7 @@ The console is stdout, and stdin when that is a terminal. Exit status: 0 when th
 itself off, 124 when the time was up, else something went wrong.
 """
 import ctypes
+import fcntl
 import os
 import re
 import shlex
@@ -64,6 +65,7 @@ SECOND_PROCESSOR = re.compile(r"^smp: Bringing up secondary.*?^smp: Brought up[^
 
 # What must not get to the machine from the environment
 OURS = "APPEND DTB INITRD KERNEL MEM SMP TIMEOUT TMPDIR".split()
+locked = []
 
 
 class Failed(Exception):
@@ -89,6 +91,16 @@ def folder(name):
     """build/NAME, made if need be"""
     os.makedirs(f"{BUILD}/{name}", exist_ok=True)
     return f"{BUILD}/{name}"
+
+
+def lock(path, how=fcntl.LOCK_EX):
+    """Waits until no other run has build/PATH, and has it from then on"""
+    locked.append(open(f"{BUILD}/{path}", "a"))
+    try:
+        fcntl.flock(locked[-1], how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting for another run to finish (build/{path})", file=sys.stderr, flush=True)
+        fcntl.flock(locked[-1], how)
 
 
 def compile_program(source, out, cross="", *flags):
@@ -425,6 +437,9 @@ def call(main, args):
             signal.signal(other, signal.SIG_IGN)
         sys.exit(128 + number)
 
+    # A make that calls us must not make ours silent, or build another kernel than we ask for.
+    for name in "MAKEFLAGS MFLAGS MAKELEVEL TARGET VARIANT DEBUG LLVM".split():
+        os.environ.pop(name, None)
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     for number in signals:
