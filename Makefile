@@ -80,7 +80,7 @@ clients: tree
 boards: tree
 	@harness/kernel.sh um
 	@harness/kernel.sh um plain
-	@exec harness/boards.sh
+	@exec harness/boards.py
 
 clean:
 	@for f in build/* build/.[!.]*; do \

@@ -1,9 +1,21 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""usage: boards.py ROOT DIR   (called by boards.sh)
+"""usage: boards.py    check the device trees of all boards, and boot what regions they have
 
-Compiles the boards, runs the checker over them, and compares the number of boards per rule
-with boards.table. Then boots the distinct sets of regions, and compares prediction and boot.
+All boards of build/tree are compiled, and `rmem-heap check` says what it finds. The number of boards
+per rule must be that of harness/boards.table; TABLE=update writes the table.
+
+Each distinct set of regions is carried over to User-Mode Linux: sizes are scaled, addresses moved, what
+refers to the regions becomes a bare node. Each is booted under four policies: none, rmem_heap.export=*,
+the names of all regions, and either `export` in all nodes or `!` before all names. Each region must be
+what the checker predicts, and no report appear that a kernel without our code does not make of the same
+tree. What has passed need not pass again.
+
+    SHAPES=20               the sets that most boards have
+    ONLY='arm64/ti/*'       sets of these boards, or the set of this number
+    JOBS=1                  so many boots at a time; else as many as there are processors
+
+What fails stays in build/boards/shapes. Prints TAP.
 """
 import collections
 import concurrent.futures
@@ -16,15 +28,16 @@ import sys
 import threading
 import time
 
-ROOT, DIR = sys.argv[1:3]
-sys.path.insert(0, ROOT + "/harness/hostile")
+import vm
+
+sys.path.insert(0, vm.HARNESS + "/hostile")
 import fdt      # noqa: E402
 import verdict  # noqa: E402
 
-TREE, UM = ROOT + "/build/tree", ROOT + "/build/um"
+DIR, TREE, UM = vm.folder("boards"), vm.TREE, vm.BUILD + "/um"
 DTC, PREFIXES = UM + "/scripts/dtc/dtc", TREE + "/scripts/dtc/include-prefixes"
-TOOL, INITRD = DIR + "/rmem-heap", DIR + "/init.cpio"
-TABLE, BY_ADDRESS = ROOT + "/harness/boards.table", ROOT + "/harness/boards.by-address"
+TOOL = DIR + "/rmem-heap"
+TABLE, BY_ADDRESS = vm.HARNESS + "/boards.table", vm.HARNESS + "/boards.by-address"
 JOBS = int(os.environ.get("JOBS") or os.cpu_count())
 SLOWEST = 0.1           # seconds that the checker may take for a board
 KIB, MIB = 1 << 10, 1 << 20
@@ -205,7 +218,7 @@ def compare_table(tap, rows):
     if os.environ.get("TABLE") == "update":
         with open(TABLE, "w") as f:
             f.write("# Regions and boards that `make boards` counts; boards per rule.\n"
-                    "# TABLE=update harness/boards.sh writes this file.\n")
+                    "# TABLE=update harness/boards.py writes this file.\n")
             f.writelines("%5d %s\n" % (n, key) for key, n in rows.items())
     with open(TABLE) as f:
         table = {key.strip(): int(n) for n, key in
@@ -431,19 +444,17 @@ def read_boards(blobs, said):
 
 # Boots
 
-def complaints(log):
+def complaints(boot):
     """The first lines of reports, without what differs from boot to boot"""
-    out = subprocess.run([ROOT + "/harness/reports.sh", log], stdout=subprocess.PIPE).stdout
-    lines = re.findall(r"^\d+:(.*)", out.decode(errors="replace").replace("\r", ""), re.M)
-    return {re.sub(r"0x[0-9a-f]+|\bPID: \d+|/0x\w+|, CPU#.*", "", line) for line in lines}
+    return {re.sub(r"0x[0-9a-f]+|\bPID: \d+|/0x\w+|, CPU#.*", "", report.split("\n")[0])
+            for report in boot.reports()}
 
 
 class Boots:
-    def __init__(self, tap):
-        self.tap, self.lock = tap, threading.Lock()
-        self.key = verdict.content([verdict.kernel(ROOT), TOOL, DIR + "/init",
-                                    ROOT + "/harness/hostile/verdict.py",
-                                    ROOT + "/harness/hostile/fdt.py"])
+    def __init__(self):
+        self.lock = threading.Lock()
+        files, self.initrd = verdict.prepare(DIR)
+        self.key = verdict.content(files)
         self.boots = self.regions = self.heaps = self.depends = self.again = 0
         try:
             with open(DIR + "/passed") as f:
@@ -470,16 +481,15 @@ class Boots:
             if key in self.passed:
                 self.again += 1
                 return [], 0
-        rc, console = verdict.boot(ROOT, INITRD, dtb, cmdline, log, 60, mem)
+        boot, console = verdict.boot(self.initrd, dtb, cmdline, log, 60, mem)
         bad = []
-        if rc or b"\nH done" not in console:
-            bad.append(("crash", "the machine ended with status %d" % rc))
+        if boot.status or b"\nH done" not in console:
+            bad.append(("crash", "the machine ended with status %d" % boot.status))
         else:
             bad += verdict.compare(tree, console)
-        new = complaints(log)
+        new = complaints(boot)
         if new:
-            verdict.boot(ROOT, INITRD, dtb, "", base + ".plain.log", 60, mem, KERNEL="um-plain")
-            new -= complaints(base + ".plain.log")
+            new -= complaints(verdict.boot(self.initrd, dtb, "", base + ".plain.log", 60, mem, "um-plain")[0])
         bad += [("report", line) for line in new]
         heaps = len(re.findall(rb"^H use \S+ ok", console, re.M))
         with self.lock:
@@ -506,8 +516,8 @@ class Boots:
         return not details, text, details
 
 
-def boot_shapes(tap, shapes):
-    boots, start, last = Boots(tap), time.time(), time.time()
+def boot_shapes(tap, boots, shapes):
+    start = last = time.time()
     os.makedirs(DIR + "/shapes", exist_ok=True)
     only = os.environ.get("ONLY")
     chosen = [(i, s) for i, s in enumerate(shapes[:int(os.environ.get("SHAPES") or len(shapes))])
@@ -529,7 +539,8 @@ def boot_shapes(tap, shapes):
 
 
 def main():
-    tap = Tap()
+    vm.deps("gcc", "libc6-dev", "libfdt-dev", "device-tree-compiler")
+    tap, boots = Tap(), Boots()
     blobs = compile_boards()
     said = {board_name(s["file"]): s for s in check_boards(blobs)}
     shapes, pools = read_boards(blobs, said)
@@ -547,9 +558,9 @@ def main():
     tap.line(min(took) < SLOWEST, "the checker takes %.3f s for the largest board, %s (%d KiB)" %
              (min(took), board_name(largest), os.path.getsize(largest) // KIB))
     sys.stdout.flush()
-    boot_shapes(tap, shapes)
+    boot_shapes(tap, boots, shapes)
     print("1..%d" % tap.n)
     return tap.bad != 0
 
 
-sys.exit(main())
+vm.call(main, [])

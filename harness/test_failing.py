@@ -15,7 +15,7 @@ import subprocess
 import pytest
 
 import vm
-from test_machines import LOGS, program, tree
+from test_machines import program, tree
 
 INITS = {"rmem_consumer_driver_init", "sample_driver_init"}
 CALLS = {"heap_scan_regions", "heap_add_devices", "heap_register_all", "carveout_setup"} | INITS

@@ -16,12 +16,12 @@ SCRIPTS = {
     "binding": ("", "bindings/check.sh"),
     "check": ("", f"check-tool.py {LOGS}/check/rmem-heap"),
     "check-fuzz": ("", "check-fuzz.py 2000"),
-    "hostile": ("um", "hostile.sh fixed"),
+    "hostile": ("um", "hostile/hostile.py fixed"),
 }
 SLOW = {
     "check-fuzz-100000": ("", "check-fuzz.py 100000 2"),
-    "hostile-2000": ("um", "hostile.sh all"),
-    "boards": ("um um-plain", "boards.sh"),
+    "hostile-2000": ("um", "hostile/hostile.py all"),
+    "boards": ("um um-plain", "boards.py"),
     "clients": ("um-clients", "clients.sh"),
     "coverage": ("um-coverage", "coverage.sh"),
     "mutants": ("um", "mutants.py few"),

@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""usage: hostile.py ROOT DIR fixed|all|BLOCK...|FIRST-LAST   (called by hostile.sh)
+"""usage: hostile.py [fixed | all | BLOCK... | FIRST-LAST...]    boot trees that nobody would write
 
-Boots the trees that hypothesis draws, 100 a block, and the kept ones, and compares what the machine
-says with what `rmem-heap check` predicts. The first failure ends its block: hypothesis shrinks that
-tree for as long as it fails in the same way.
+Trees are drawn by hypothesis, valid, odd or broken, in blocks of 100, and booted. The machine must not
+crash, hang or complain; each region must be what `rmem-heap check` predicts; every heap must work, and
+every refusal have a reason. `fixed` (the default) is block 1 and the trees in hostile/kept, which have
+failed once; `all` is 20 blocks, and goes on where it was interrupted.
+
+The first failure ends its block: hypothesis shrinks that tree for as long as it fails in the same way,
+into build/hostile/failed; SHRINK=0 leaves that out. Prints TAP.
 """
 import glob
 import os
@@ -20,10 +24,11 @@ from hypothesis.errors import NoSuchExample
 
 import trees
 import verdict
+from verdict import vm
 
-ROOT, DIR = sys.argv[1:3]
-HERE = os.path.dirname(os.path.abspath(__file__))
-INITRD, TOOL = DIR + "/init.cpio", DIR + "/rmem-heap"
+DIR = vm.folder("hostile")
+HERE = vm.HARNESS + "/hostile"
+INITRD, TOOL = DIR + "/regions.cpio", DIR + "/rmem-heap"
 DTB, LOG = DIR + "/now.dtb", DIR + "/now.log"
 MEM = "512M"
 SHRINK_BOOTS = 400
@@ -81,14 +86,12 @@ def try_tree(blob, cmdline):
         return [("checker", str(error))], verdict.Tree(blob, {"regions": []}, cmdline), []
     tree = verdict.Tree(blob, said, cmdline)
     fatal = [what for what, when in FATAL if when(tree)]
-    rc, console = verdict.boot(ROOT, INITRD, DTB, cmdline, LOG, 5 if fatal else 20, MEM)
-    text = console.decode(errors="replace").replace("\r", "")
+    said, console = verdict.boot(INITRD, DTB, cmdline, LOG, 5 if fatal else 20, MEM)
+    rc, text = said.status, said.text
     bad, remarks, ended = [], [], False
-    # What is a report, harness/reports.sh says; here it is which one it is.
-    out = subprocess.run([ROOT + "/harness/reports.sh", LOG], stdout=subprocess.PIPE).stdout
+    # What is a report, vm.py says; here it is which one it is.
     first = []
-    for line in re.findall(r"^\d+:(.*)", out.decode(errors="replace").replace("\r", ""), re.M) + \
-            re.findall(r".*RIP: .*", text):
+    for line in [r.split("\n")[0] for r in said.reports()] + re.findall(r".*RIP: .*", text):
         for name, what, when, end in TOLERATED:
             if re.search(what, line) and when(tree) and \
                not (what == CELLS and OURS.search(trace(text, line))):
@@ -194,7 +197,7 @@ def save(name, blob, cmdline):
     with open(to + ".cmdline", "w") as f:
         f.write(cmdline + "\n")
     subprocess.call(["dtc", "-q", "-f", "-I", "dtb", "-O", "dts", "-o", to + ".dts", DTB])
-    return os.path.relpath(to, ROOT) + ".dtb (.dts, .cmdline, .log)"
+    return os.path.relpath(to, vm.ROOT) + ".dtb (.dts, .cmdline, .log)"
 
 
 def kept_trees():
@@ -213,18 +216,22 @@ def kept_trees():
         yield os.path.basename(base), blob, line
 
 
-def main():
-    what = sys.argv[3:]
+def main(*args):
+    what = args or ("fixed",)
+    if not all(re.fullmatch(r"fixed|all|\d+(-\d+)?", w) for w in what):
+        print(__doc__, file=sys.stderr)
+        return 2
+    vm.deps("gcc", "libc6-dev", "libfdt-dev", "make", "device-tree-compiler")
     blocks = {"fixed": ["1"], "all": ["1-20"]}.get(what[0], what)
     blocks = [n for first, _, last in (w.partition("-") for w in blocks)
               for n in range(int(first), int(last or first) + 1)]
     # What a block that has passed depends on
-    files = [verdict.kernel(ROOT), TOOL, DIR + "/init", *sorted(glob.glob(HERE + "/*.py"))]
+    files = verdict.prepare(DIR)[0] + sorted(glob.glob(HERE + "/*.py"))
     record = "%s/passed.%s" % (DIR, verdict.content(files)[:16])
     os.makedirs(DIR + "/failed", exist_ok=True)
     with open(record, "a+") as f:
         f.seek(0)
-        passed = f.read().split() if what == ["all"] else []
+        passed = f.read().split() if what == ("all",) else []
     run = Run()
     if what[0] in ("fixed", "all"):
         for name, blob, cmdline in kept_trees():
@@ -248,4 +255,4 @@ def main():
     return run.failed != 0
 
 
-sys.exit(main())
+vm.call(main, sys.argv[1:])

@@ -5,8 +5,12 @@ import json
 import os
 import re
 import subprocess
+import sys
 
-import fdt
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import fdt      # noqa: E402
+import run      # noqa: E402
+import vm       # noqa: E402
 
 PAGE = 4096
 MAX_HEAPS = 112
@@ -25,19 +29,20 @@ def predict(tool, *args):
     return json.loads(out.stdout.decode("latin-1"))
 
 
-def kernel(root):
-    return root + "/build/%s/linux" % os.environ.get("KERNEL", "um")
+def prepare(folder):
+    """What a comparison depends on: the kernel, the checker, the program in the machine; and an
+    initial file system with that program"""
+    files = [vm.Machine("um").image("linux"), run.tool(folder), run.selftest("rmem-heap-regions", folder)]
+    here = os.path.dirname(os.path.abspath(__file__))
+    return files + [here + "/verdict.py", here + "/fdt.py"], \
+        vm.initrd(folder + "/regions.cpio", {"test": files[2]})
 
 
-def boot(root, initrd, dtb, cmdline, log, limit, mem, **env):
-    """(0, 124 when the time was up, or anything else; the console)"""
-    env = dict(os.environ, DTB=dtb, INITRD=initrd, APPEND=cmdline, MEM=mem, TIMEOUT=str(limit),
-               CHECK_TREE="0", **env)
-    with open(log, "wb") as out:
-        rc = subprocess.call([root + "/harness/boot.sh"], env=env, stdin=subprocess.DEVNULL,
-                             stdout=out, stderr=out)
+def boot(initrd, dtb, cmdline, log, limit, mem, kernel="um"):
+    """The boot, and its console as bytes"""
+    said = vm.Machine(kernel, initrd, dtb, append=cmdline, mem=mem, timeout=limit, check_tree=False).boot(log)
     with open(log, "rb") as f:
-        return rc, f.read()
+        return said, f.read()
 
 
 def content(files):
