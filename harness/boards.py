@@ -441,7 +441,7 @@ def complaints(log):
 class Boots:
     def __init__(self, tap):
         self.tap, self.lock = tap, threading.Lock()
-        self.key = verdict.content([verdict.kernel(ROOT), TOOL, DIR + "/init",
+        self.key = verdict.content([verdict.kernel(ROOT), TOOL, DIR + "/rmem-heap-regions",
                                     ROOT + "/harness/hostile/verdict.py",
                                     ROOT + "/harness/hostile/fdt.py"])
         self.boots = self.regions = self.heaps = self.depends = self.again = 0

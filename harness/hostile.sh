@@ -26,9 +26,8 @@ kernel=$build/${KERNEL:-um}
 lock_folder "$dir"
 gcc -O2 -Wall -Wextra -Werror -o "$dir/gen.new" "$src/gen.c" -lfdt
 mv "$dir/gen.new" "$dir/gen"
-gcc -static -O2 -Wall -Wextra -Werror -o "$dir/init.new" "$src/init.c"
-cmp -s "$dir/init.new" "$dir/init" || mv "$dir/init.new" "$dir/init"
-rm -f "$dir/init.new"
+make -s -C "$build/tree/tools/testing/selftests/rmem-heap" OUTPUT="$dir" \
+	USERCFLAGS=-Werror "$dir/rmem-heap-regions"
 make -s -C "$root/tools/dma/rmem-heap" OUTPUT="$dir"
-"$root/harness/check/initrd.sh" "$dir/init.cpio" init="$dir/init" >/dev/null
+"$root/harness/vm.py" initrd "$dir/init.cpio" test="$dir/rmem-heap-regions" >/dev/null
 PYTHONDONTWRITEBYTECODE=1 exec python3 -u "$src/hostile.py" "$root" "$dir" "$@"

@@ -187,7 +187,7 @@ def kept_trees():
 
 def key():
     """What a seed that has passed depends on"""
-    files = [verdict.kernel(ROOT), GEN, TOOL, DIR + "/init", HERE + "/hostile.py",
+    files = [verdict.kernel(ROOT), GEN, TOOL, DIR + "/rmem-heap-regions", HERE + "/hostile.py",
              HERE + "/verdict.py", HERE + "/fdt.py"]
     return verdict.content(files)[:16]
 
