@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import run
 import vm
 from conftest import LOGS
 
@@ -77,7 +78,7 @@ def boot(name, suites, timeout=900):
     log, one = f"{LOGS}/kunit-{name}.log", len(suites) == 1
     settings = {"smp": smp, "mem": "1G", "check_tree": False}
     if kernel == "um-debug":
-        program = vm.compile_program(vm.HARNESS + "/check/kunit.c", LOGS + "/kunit")
+        program = run.selftest("rmem-heap-kunit", LOGS)
         names = ",".join("rmem_" + s if s in FAILING else "rmem_heap_" + s for s in suites)
         return vm.Machine(kernel, initrd=vm.initrd(LOGS + "/kunit.cpio", {"test": program}),
                           dtb=tree(where), timeout=timeout,

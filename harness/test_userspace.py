@@ -74,9 +74,9 @@ def test_tool(name, kernel, cases):
     append = "plain=1 heap=default_cma_region" if plain else EXPORT
     dtb = vm.compile_tree(f"{vm.HARNESS}/dts/{'other' if plain else 'tool'}.dts", f"{LOGS}/{name}.dtb",
                           "-i", vm.HARNESS + "/dts")
-    booted(cases, "tool-" + name, kernel(name), vm.compile_program(
-        vm.HARNESS + "/check/tool.c", LOGS + "/tool"), files={"rmem-heap": run.tool(LOGS)}, mem="1G",
-        dtb=dtb, append=append + " dma_heap.mem_accounting=1")
+    booted(cases, "tool-" + name, kernel(name), run.selftest("rmem-heap-tool", LOGS),
+           files={"rmem-heap": run.tool(LOGS)}, mem="1G", dtb=dtb,
+           append=append + " dma_heap.mem_accounting=1")
 
 
 def test_tool_install():

@@ -7,8 +7,8 @@ COMMAND starts QEMU and takes more options for it. Its output is ours. When the 
     screen: NAME WIDTH HEIGHT SEED
 
 its screen is dumped and compared with the picture of that seed, see picture() in
-importers-gpu.c, and it gets the answer on its virtio serial port: y, or n if the picture does
-not appear within some seconds. The last dump of each NAME stays in the folder PICTURES. The
+rmem-heap-importers-gpu.c, and it gets the answer on its virtio serial port: y, or n if the picture
+does not appear within some seconds. The last dump of each NAME stays in the folder PICTURES. The
 exit status is that of COMMAND."""
 
 import os

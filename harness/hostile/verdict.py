@@ -181,7 +181,7 @@ def show(name):
 
 
 def read_console(console):
-    """What init.c has printed: files of sysfs by region, heaps, use of heaps"""
+    """What rmem-heap-regions has printed: files of sysfs by region, heaps, use of heaps"""
     sysfs, heaps, used = {}, [], {}
     for line in console.split(b"\n"):
         line = line.rstrip(b"\r")

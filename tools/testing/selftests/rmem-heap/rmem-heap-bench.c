@@ -14,26 +14,12 @@
  *	bench,RUN,LABEL,BYTES,THREADS,MEDIAN,P10,P90,UNIT
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/dma-heap.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
-#define CLASS		"/sys/class/rmem_heap"
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
-#define KIB		1024UL
-#define MIB		(1024 * KIB)
+#include "rmem-heap.h"
+
 #define MAX_HEAPS	10
 #define MAX_ROUNDS	1000
 #define MAX_THREADS	8
@@ -123,7 +109,7 @@ static int cmp_double(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void result(const char *run, const struct heap *heap, unsigned long bytes,
+static void report(const char *run, const struct heap *heap, unsigned long bytes,
 		   unsigned int threads, struct series *s, const char *unit)
 {
 	if (!s->n)
@@ -154,39 +140,21 @@ static const unsigned int *shuffled(void)
 	return order;
 }
 
-static int alloc_buffer(const struct heap *heap, unsigned long len)
-{
-	struct dma_heap_allocation_data data = {
-		.len = len,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-
-	return ioctl(heap->fd, DMA_HEAP_IOCTL_ALLOC, &data) ? -1 : (int)data.fd;
-}
-
 /* Bytes of all carveouts that wait to be cleared */
-static unsigned long long dirty_bytes(void)
+static uint64_t dirty_bytes(void)
 {
-	unsigned long long bytes, sum = 0;
-	DIR *dir = opendir(CLASS);
-	struct dirent *entry;
+	uint64_t bytes, sum = 0;
 	bool known = false;
-	char path[400];
-	FILE *f;
+	DIR *dir = NULL;
+	const char *name;
 
-	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), CLASS "/%.255s/dirty", entry->d_name);
-		f = fopen(path, "r");
-		if (!f)
+	while ((name = next_name(&dir, CLASS, ""))) {
+		bytes = attribute(name, "dirty");
+		if (bytes == ~0ULL)
 			continue;
-		if (fscanf(f, "%llu", &bytes) == 1) {
-			sum += bytes;
-			known = true;
-		}
-		fclose(f);
+		sum += bytes;
+		known = true;
 	}
-	if (dir)
-		closedir(dir);
 	if (!known && !failed)
 		printf("bench: no carveout in " CLASS "\n");
 	failed |= !known;
@@ -220,7 +188,7 @@ static bool alloc_once(struct heap *heap, unsigned long len, struct series *allo
 
 	settle();
 	t0 = ticks();
-	fd = alloc_buffer(heap, len);
+	fd = heap_alloc_from(heap->fd, len);
 	t1 = ticks();
 	if (fd < 0) {
 		fail(heap, "allocating");
@@ -259,8 +227,8 @@ static void run_alloc(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (h = 0; h < nr_heaps; h++) {
-			result("alloc", &heaps[h], sizes[i], 1, &alloc[h][i], "ns");
-			result("free", &heaps[h], sizes[i], 1, &release[h][i], "ns");
+			report("alloc", &heaps[h], sizes[i], 1, &alloc[h][i], "ns");
+			report("free", &heaps[h], sizes[i], 1, &release[h][i], "ns");
 		}
 	}
 }
@@ -284,7 +252,7 @@ static void run_sustained(void)
 			settle();
 			t0 = ticks();
 			for (i = 0; i < batch; i++) {
-				fd = alloc_buffer(&heaps[h], len);
+				fd = heap_alloc_from(heaps[h].fd, len);
 				if (fd < 0) {
 					fail(&heaps[h], "allocating");
 					return;
@@ -296,7 +264,7 @@ static void run_sustained(void)
 		}
 	}
 	for (h = 0; h < nr_heaps; h++)
-		result("sustained", &heaps[h], len, 1, &loop[h], "ns");
+		report("sustained", &heaps[h], len, 1, &loop[h], "ns");
 }
 
 static long faults(void)
@@ -344,7 +312,7 @@ static void run_map(const char *run, bool small)
 		memset(unmap, 0, sizeof(unmap));
 		memset(fault, 0, sizeof(fault));
 		for (h = 0; h < nr_heaps; h++) {
-			fds[h] = alloc_buffer(&heaps[h], sizes[i]);
+			fds[h] = heap_alloc_from(heaps[h].fd, sizes[i]);
 			if (fds[h] < 0) {
 				fail(&heaps[h], "allocating");
 				return;
@@ -380,11 +348,11 @@ static void run_map(const char *run, bool small)
 			}
 		}
 		for (h = 0; h < nr_heaps; h++) {
-			result(run, &heaps[h], sizes[i], 1, &touch[h], "ns");
+			report(run, &heaps[h], sizes[i], 1, &touch[h], "ns");
 			snprintf(name, sizeof(name), "un%s", run);
-			result(name, &heaps[h], sizes[i], 1, &unmap[h], "ns");
+			report(name, &heaps[h], sizes[i], 1, &unmap[h], "ns");
 			snprintf(name, sizeof(name), "%s-faults", run);
-			result(name, &heaps[h], sizes[i], 1, &fault[h], "faults");
+			report(name, &heaps[h], sizes[i], 1, &fault[h], "faults");
 			close(fds[h]);
 		}
 	}
@@ -418,7 +386,7 @@ static void *work(void *data)
 	w->done = 0;
 	pthread_barrier_wait(&barrier);
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		fd = alloc_buffer(w->heap, 64 * KIB);
+		fd = heap_alloc_from(w->heap->fd, 64 * KIB);
 		if (fd < 0) {
 			fail(w->heap, "allocating");
 			break;
@@ -482,8 +450,8 @@ static void run_threads(void)
 	}
 	for (c = 0; c < ARRAY_SIZE(counts); c++) {
 		for (h = 0; h < nr_heaps; h++)
-			result("threads", &heaps[h], 64 * KIB, counts[c], &one[h][c], "1/s");
-		result("threads", &several, 64 * KIB, counts[c], &all[c], "1/s");
+			report("threads", &heaps[h], 64 * KIB, counts[c], &one[h][c], "1/s");
+		report("threads", &several, 64 * KIB, counts[c], &all[c], "1/s");
 	}
 }
 
@@ -524,7 +492,7 @@ static void run_metadata(void)
 				settle();
 				before = exporter_bytes();
 				for (k = 0; k < n; k++) {
-					fds[k] = alloc_buffer(&heaps[h], lens[i]);
+					fds[k] = heap_alloc_from(heaps[h].fd, lens[i]);
 					if (fds[k] < 0) {
 						fail(&heaps[h], "allocating");
 						return;
@@ -536,7 +504,7 @@ static void run_metadata(void)
 			}
 		}
 		for (h = 0; h < nr_heaps; h++)
-			result("metadata", &heaps[h], lens[i], 1, &bytes[h], "bytes");
+			report("metadata", &heaps[h], lens[i], 1, &bytes[h], "bytes");
 	}
 }
 
@@ -554,7 +522,7 @@ static const struct {
 
 static void open_heaps(char *list)
 {
-	char path[512], *word, *colon;
+	char *word, *colon;
 	struct heap *heap;
 
 	for (word = strtok(list, ","); word && nr_heaps < MAX_HEAPS; word = strtok(NULL, ",")) {
@@ -568,10 +536,9 @@ static void open_heaps(char *list)
 		*colon = '\0';
 		heap->label = word;
 		heap->name = colon + 1;
-		snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap->name);
-		heap->fd = open(path, O_RDONLY | O_CLOEXEC);
+		heap->fd = heap_open(heap->name);
 		if (heap->fd < 0) {
-			printf("bench: %s: %s\n", path, strerror(errno));
+			printf("bench: " HEAPS "/%s: %s\n", heap->name, strerror(errno));
 			failed = 1;
 			continue;
 		}

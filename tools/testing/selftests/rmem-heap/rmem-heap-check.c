@@ -14,8 +14,8 @@
  * device are left out. While it runs, regions are filled to the last page: not for machines whose
  * devices are in use.
  *
- * Exit status: 0 all checks passed, 1 a check failed, 2 wrong usage, 4 nothing could be tested. The last line of
- * every run is "rmem-heap-check: N passed, N failed".
+ * Exit status: 0 all checks passed, 1 a check failed, 2 wrong usage, 4 nothing could be tested. The
+ * last line of every run is "rmem-heap-check: N passed, N failed".
  *
  * On a machine of its own (OWN_MACHINE in the environment) it also tries the tool and mainline's
  * heaps.
@@ -24,46 +24,25 @@
  * behind go with it, and a crash or a hang is that check's failure, not the end of the run.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
-#include <linux/types.h>
-
-#include "../kselftest.h"
+#include "rmem-heap.h"
 #include "rmem_heap_consumer.h"
 
-#define CLASS		"/sys/class/rmem_heap"
-#define HEAPS		"/dev/dma_heap"
 #define CONSUMER	"rmem-consumer-"
-
-#define KIB		1024ul
-#define MIB		(1024 * KIB)
 
 #define CHECK_SECONDS	120	/* one check, also on emulated machines */
 #define AT_ONCE_MS	1000	/* a refusal that needs no search */
 #define CMA_TRIES	3	/* pages of a CMA area can be busy for a moment */
 #define TABLE_WIDTH	120
-
 
 enum memory { MEM_NONE, MEM_LINEAR, MEM_WC, MEM_DEVICE_ONLY };
 
@@ -144,14 +123,6 @@ static void *must(void *p)
 	return p;
 }
 
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (__u64)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static __u64 min_u64(__u64 a, __u64 b)
 {
 	return a < b ? a : b;
@@ -226,24 +197,11 @@ struct buf {
 	unsigned char *map;
 };
 
-/* The plain ioctl: a new dma-buf, or -1 and errno. */
-static int heap_alloc(__u64 len)
-{
-	struct dma_heap_allocation_data data = {
-		.len = len,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-
-	if (ioctl(heap_fd, DMA_HEAP_IOCTL_ALLOC, &data))
-		return -1;
-	return data.fd;
-}
-
 static int buf_alloc(struct buf *b, size_t len)
 {
 	b->map = NULL;
 	b->len = page_align(len);
-	b->fd = heap_alloc(len);
+	b->fd = heap_alloc_from(heap_fd, len);
 	if (b->fd < 0)
 		return failed(errno, "a buffer from the heap", "no buffer of %zu bytes", len);
 	return 0;
@@ -275,10 +233,10 @@ static int buf_map(struct buf *b)
 
 static int sync_buf(const struct buf *b, __u64 flags)
 {
-	struct dma_buf_sync sync = { .flags = flags };
+	int ret = sync_cpu(b->fd, flags);
 
-	if (ioctl(b->fd, DMA_BUF_IOCTL_SYNC, &sync))
-		return failed(errno, "DMA_BUF_IOCTL_SYNC to succeed", "an error for flags 0x%x",
+	if (ret)
+		return failed(-ret, "DMA_BUF_IOCTL_SYNC to succeed", "an error for flags 0x%x",
 			      (unsigned int)flags);
 	return 0;
 }
@@ -414,7 +372,7 @@ static int fill_heap(const struct region *r, struct hold *h, size_t block)
 	do {
 		before = h->total;
 		for (len = block; len >= page; len /= 2) {
-			while (h->total <= r->size && (fd = heap_alloc(len)) >= 0)
+			while (h->total <= r->size && (fd = heap_alloc_from(heap_fd, len)) >= 0)
 				hold_add(h, fd, len);
 			/* Memory from elsewhere would go on until there is none. */
 			if (h->total > r->size)
@@ -624,7 +582,7 @@ static int device_gets_nothing(const struct region *r, const struct consumer *c,
 
 static int heap_gets_nothing(size_t len)
 {
-	int fd = heap_alloc(len);
+	int fd = heap_alloc_from(heap_fd, len);
 
 	if (fd >= 0) {
 		close(fd);
@@ -686,7 +644,7 @@ static int check_limits(const struct region *r, const struct consumer *c)
 		if ((size_t)sizes[i] && (size_t)sizes[i] <= r->size)
 			continue;
 		start = now_ms();
-		fd = heap_alloc(sizes[i]);
+		fd = heap_alloc_from(heap_fd, sizes[i]);
 		err = errno;
 		took = now_ms() - start;
 		if (fd >= 0) {
@@ -1037,7 +995,7 @@ static int side_by_side(const struct region *r, const struct consumer *c)
 	__u64 inside;
 	int cfd, fd;
 
-	fd = heap_alloc(len);
+	fd = heap_alloc_from(heap_fd, len);
 	if (fd < 0)
 		return failed(errno, "a buffer beside the device's memory", "none");
 	hold_add(&h, fd, len);
@@ -1057,7 +1015,7 @@ static int side_by_side(const struct region *r, const struct consumer *c)
 		short_pause();
 	}
 
-	fd = heap_alloc(len);
+	fd = heap_alloc_from(heap_fd, len);
 	if (fd < 0)
 		return failed(errno, "a buffer beside the device's memory", "none");
 	if (cpu_visible(r) && hold_check(&h, 0x10000000, "a buffer the device does not touch"))
@@ -1187,7 +1145,7 @@ static int stress_child(const struct region *r, const struct consumer *c, unsign
 			slots[slot].len = 0;
 		} else if (round < ROUNDS) {
 			slots[slot].len = page_align(1 + next_random(&state) % most);
-			slots[slot].fd = heap_alloc(slots[slot].len);
+			slots[slot].fd = heap_alloc_from(heap_fd, slots[slot].len);
 			if (slots[slot].fd >= 0) {
 				done++;
 				if (stress_write(r, c, &slots[slot], tag))
@@ -1417,20 +1375,9 @@ static void run_region(struct region *r)
 /* --- what there is ---------------------------------------------------------------------------- */
 
 /* The text of a file of a region in sysfs; "-" if there is none */
-static char *attribute(const char *region, const char *name)
+static char *text_of(const struct region *r, const char *file)
 {
-	char path[PATH_MAX], *text = NULL;
-	size_t room = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s/%s", CLASS, region, name);
-	f = fopen(path, "re");
-	if (!f || getline(&text, &room, f) < 0)
-		text = must(strdup("-"));
-	if (f)
-		fclose(f);
-	text[strcspn(text, "\n")] = '\0';
-	return text;
+	return must(strdup(attribute_text(r->name, file) ?: "-"));
 }
 
 static int read_regions(void)
@@ -1452,14 +1399,14 @@ static int read_regions(void)
 			continue;
 		r = &regions[nr_regions++];
 		r->name = entry[i]->d_name;
-		r->mode = attribute(r->name, "mode");
-		r->allocator = attribute(r->name, "allocator");
-		r->size = strtoull(attribute(r->name, "size"), NULL, 0);
-		r->exported_by = attribute(r->name, "exported_by");
-		r->reason = attribute(r->name, "reason");
+		r->mode = text_of(r, "mode");
+		r->allocator = text_of(r, "allocator");
+		r->size = attribute(r->name, "size");
+		r->exported_by = text_of(r, "exported_by");
+		r->reason = text_of(r, "reason");
 		r->exported = strcmp(r->exported_by, "-");
 		snprintf(r->heap, sizeof(r->heap), "%s/%s", HEAPS, r->name);
-		cpu = attribute(r->name, "cpu_access");
+		cpu = text_of(r, "cpu_access");
 		if (!strcmp(cpu, "cached"))
 			r->memory = MEM_LINEAR;
 		else if (!strcmp(cpu, "write-combined"))
@@ -1478,28 +1425,22 @@ static int by_path(const void *a, const void *b)
 static int read_consumers(void)
 {
 	struct rmem_consumer_info info;
-	struct dirent *entry;
 	struct consumer *c;
-	DIR *dir;
+	DIR *dir = NULL;
+	const char *name;
 	int fd;
 	unsigned int i;
 
-	dir = opendir("/dev");
-	if (!dir)
-		return 0;
-	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, CONSUMER, strlen(CONSUMER)))
-			continue;
+	while ((name = next_name(&dir, "/dev", CONSUMER))) {
 		consumers = must(realloc(consumers, (nr_consumers + 1) * sizeof(*consumers)));
 		c = &consumers[nr_consumers++];
 		memset(c, 0, sizeof(*c));
-		snprintf(c->path, sizeof(c->path), "/dev/%s", entry->d_name);
+		snprintf(c->path, sizeof(c->path), "/dev/%s", name);
 		fd = open(c->path, O_RDWR | O_CLOEXEC);
 		if (fd < 0 || ioctl(fd, RMEM_CONSUMER_INFO, &info)) {
 			fprintf(stderr, "rmem-heap-check: %s: %s\n", c->path, strerror(errno));
 			if (fd >= 0)
 				close(fd);
-			closedir(dir);
 			return -1;
 		}
 		close(fd);
@@ -1507,7 +1448,6 @@ static int read_consumers(void)
 		memcpy(c->region, info.region, sizeof(c->region));
 		c->assigned = info.assigned;
 	}
-	closedir(dir);
 	if (nr_consumers)
 		qsort(consumers, nr_consumers, sizeof(*consumers), by_path);
 	for (i = 0; i < nr_consumers; i++)
@@ -1740,7 +1680,7 @@ static void run_tool(void)
 
 int main(int argc, char **argv)
 {
-	bool own = getenv("OWN_MACHINE");
+	bool own = own_machine();
 	const char *only = NULL;
 	int opt, ret = 0;
 

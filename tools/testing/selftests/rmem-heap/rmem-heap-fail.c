@@ -21,37 +21,21 @@
  *			in which an allocation failed
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
+#include "rmem-heap-debug.h"
 #include "rmem_heap_consumer.h"
 
-#define CLASS		"/sys/class/rmem_heap"
 #define BUS		"/sys/bus/platform"
 #define DRIVER		BUS "/drivers/rmem-heap-sample"
-#define DEBUGFS		"/sys/kernel/debug"
 #define FAIL_FUNCTION	DEBUGFS "/fail_function"
 #define GROUPS		"/sys/fs/cgroup"
 
 #define PAGE		4096UL
-#define MIB		(1024 * 1024UL)
 #define MAP_LEN		(8 * PAGE)
 #define MOST		2000	/* more allocations than any path has */
-
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 struct heap {
 	char name[256];
@@ -133,59 +117,16 @@ static unsigned int function_paths;	/* in which it has failed */
 static int probability_fd, times_fd, space_fd;
 
 static int nth_fd;
-static unsigned int tests, failed_tests;
 static unsigned long all_points, all_failed;
 static const char *broken = "", *only = "";
 
-/* result(ok, format, ...) is a case. */
-#define result(ok, ...)							\
-do {									\
-	bool good = ok;							\
-									\
-	printf("%sok %u - ", good ? "" : "not ", ++tests);		\
-	printf(__VA_ARGS__);						\
-	printf("\n");							\
-	failed_tests += !good;						\
-} while (0)
-
-static bool set(const char *file, const char *value)
-{
-	int fd = open(file, O_WRONLY | O_CLOEXEC), err;
-	ssize_t ret;
-
-	if (fd < 0)
-		return false;
-	ret = write(fd, value, strlen(value));
-	err = errno;
-	close(fd);
-	errno = err;
-	return ret > 0;
-}
-
-static uint64_t attribute(const struct heap *heap, const char *what)
-{
-	unsigned long long value = 0;
-	char path[400];
-	FILE *f;
-
-	snprintf(path, sizeof(path), CLASS "/%s/%s", heap->name, what);
-	f = fopen(path, "re");
-	if (!f || fscanf(f, "%llu", &value) != 1)
-		value = ~0ULL;
-	if (f)
-		fclose(f);
-	return value;
-}
-
 static unsigned int entries(const char *path)
 {
-	DIR *dir = opendir(path);
 	unsigned int n = 0;
+	DIR *dir = NULL;
 
-	while (dir && readdir(dir))
+	while (next_name(&dir, path, ""))
 		n++;
-	if (dir)
-		closedir(dir);
 	return n;
 }
 
@@ -196,9 +137,9 @@ static struct state state_of(const struct heap *heap)
 
 	if (!heap)
 		return state;
-	state.used = attribute(heap, "used");
-	state.buffers = attribute(heap, "buffers");
-	state.available = attribute(heap, "available");
+	state.used = attribute(heap->name, "used");
+	state.buffers = attribute(heap->name, "buffers");
+	state.available = attribute(heap->name, "available");
 	snprintf(path, sizeof(path), CLASS "/%s", heap->name);
 	state.files = entries(path);
 	return state;
@@ -399,11 +340,8 @@ static void test(const struct path *path, struct work *w, const char *fmt, const
 
 static int open_heap(struct work *w)
 {
-	char path[400];
-
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", w->heap->name);
-	w->heap_fd = open(path, O_RDONLY | O_CLOEXEC);
-	return w->heap_fd < 0 ? -errno : 0;
+	w->heap_fd = heap_open(w->heap->name);
+	return w->heap_fd < 0 ? w->heap_fd : 0;
 }
 
 static void close_heap(struct work *w)
@@ -415,16 +353,8 @@ static void close_heap(struct work *w)
 
 static int alloc(struct work *w)
 {
-	struct dma_heap_allocation_data data = {
-		.len = w->len,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-
-	w->fd = -1;
-	if (ioctl(w->heap_fd, DMA_HEAP_IOCTL_ALLOC, &data))
-		return -errno;
-	w->fd = data.fd;
-	return 0;
+	w->fd = heap_alloc_from(w->heap_fd, w->len);
+	return w->fd < 0 ? w->fd : 0;
 }
 
 static void put(struct work *w)
@@ -541,12 +471,9 @@ static int share(struct work *w)
 
 static int sync_both(struct work *w)
 {
-	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
+	int ret = sync_cpu(w->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
 
-	if (ioctl(w->fd, DMA_BUF_IOCTL_SYNC, &sync))
-		return -errno;
-	sync.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW;
-	return ioctl(w->fd, DMA_BUF_IOCTL_SYNC, &sync) ? -errno : 0;
+	return ret ?: sync_cpu(w->fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW);
 }
 
 static int set_name(struct work *w)
@@ -624,7 +551,7 @@ static int get_ready(struct work *w)
 /* A control group that has never had anything of the region */
 static int get_group(struct work *w)
 {
-	if (mkdir(GROUPS "/new", 0755) || !set(GROUPS "/new/cgroup.procs", "0"))
+	if (mkdir(GROUPS "/new", 0755) || !write_text(GROUPS "/new/cgroup.procs", "0"))
 		return -errno;
 	w->len = PAGE;
 	return get_ready(w);
@@ -633,7 +560,7 @@ static int get_group(struct work *w)
 static void put_group(struct work *w)
 {
 	put(w);
-	set(GROUPS "/cgroup.procs", "0");
+	write_text(GROUPS "/cgroup.procs", "0");
 	rmdir(GROUPS "/new");
 }
 
@@ -825,12 +752,12 @@ static bool is_bound(const char *driver)
 
 static int bind_driver(struct work *w)
 {
-	return set(DRIVER "/bind", w->driver) ? 0 : -errno;
+	return write_text(DRIVER "/bind", w->driver) ? 0 : -errno;
 }
 
 static int unbind_driver(struct work *w)
 {
-	return set(DRIVER "/unbind", w->driver) ? 0 : -errno;
+	return write_text(DRIVER "/unbind", w->driver) ? 0 : -errno;
 }
 
 static void make_unbound(struct work *w)
@@ -847,20 +774,17 @@ static int prepare_bound(struct work *w)
 /* The heap of a driver's region, from the link that the driver's device has */
 static const struct heap *heap_of(const char *driver)
 {
-	char path[300];
-	struct dirent *entry;
 	const struct heap *heap = NULL;
+	DIR *dir = NULL;
+	const char *name;
+	char path[300];
 	unsigned int i;
-	DIR *dir;
 
 	snprintf(path, sizeof(path), BUS "/devices/%s", driver);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir)))
-		for (i = 0; !strncmp(entry->d_name, "rmem_heap:", 10) && i < nr_heaps; i++)
-			if (!strcmp(entry->d_name + 10, heaps[i].name))
+	while ((name = next_name(&dir, path, "rmem_heap:")))
+		for (i = 0; i < nr_heaps; i++)
+			if (!strcmp(name + 10, heaps[i].name))
 				heap = &heaps[i];
-	if (dir)
-		closedir(dir);
 	return heap;
 }
 
@@ -925,104 +849,49 @@ static void test_files(void)
 /* The heaps, and those that have come since */
 static void find_heaps(void)
 {
-	struct dirent *entry;
-	DIR *dir = opendir(CLASS);
-	char path[400], text[100];
 	struct heap *heap;
+	DIR *dir = NULL;
+	const char *name;
 	unsigned int i;
-	FILE *f;
 
-	while (dir && (entry = readdir(dir)) && nr_heaps < ARRAY_SIZE(heaps)) {
+	while ((name = next_name(&dir, CLASS, "")) && nr_heaps < ARRAY_SIZE(heaps)) {
 		heap = &heaps[nr_heaps];
-		snprintf(path, sizeof(path), CLASS "/%.255s/cpu_access", entry->d_name);
-		f = *entry->d_name == '.' ? NULL : fopen(path, "re");
-		if (!f)
+		if (!attribute_text(name, "cpu_access"))
 			continue;
-		snprintf(heap->name, sizeof(heap->name), "%.255s", entry->d_name);
-		heap->visible = fgets(text, sizeof(text), f) && strcmp(text, "none\n");
-		fclose(f);
-		snprintf(path, sizeof(path), CLASS "/%s/mode", heap->name);
-		f = fopen(path, "re");
-		heap->chains = f && fgets(text, sizeof(text), f) && !strcmp(text, "restricted\n");
-		if (f)
-			fclose(f);
-		heap->size = attribute(heap, "size");
+		snprintf(heap->name, sizeof(heap->name), "%.255s", name);
+		heap->visible = !attribute_is(name, "cpu_access", "none");
+		heap->chains = attribute_is(name, "mode", "restricted");
+		heap->size = attribute(name, "size");
 		for (i = 0; i < nr_heaps && strcmp(heaps[i].name, heap->name); i++)
 			;
 		if (i == nr_heaps)
 			nr_heaps++;
 	}
-	if (dir)
-		closedir(dir);
 }
 
 static void find_devices(void)
 {
-	struct dirent *entry;
-	DIR *dir = opendir("/dev");
+	DIR *dir = NULL, *bound = NULL;
+	const char *name;
 
-	while (dir && (entry = readdir(dir)) && nr_consumers < ARRAY_SIZE(consumers))
-		if (!strncmp(entry->d_name, "rmem-consumer-", 14))
-			snprintf(consumers[nr_consumers++], sizeof(*consumers), "/dev/%.255s",
-				 entry->d_name);
-	if (dir)
-		closedir(dir);
-
-	dir = opendir(DRIVER);
-	while (dir && (entry = readdir(dir)) && nr_drivers < ARRAY_SIZE(drivers))
-		if (!strncmp(entry->d_name, "sample-", 7))
-			snprintf(drivers[nr_drivers++], sizeof(*drivers), "%.60s", entry->d_name);
-	if (dir)
-		closedir(dir);
+	while ((name = next_name(&dir, "/dev", "rmem-consumer-")) &&
+	       nr_consumers < ARRAY_SIZE(consumers))
+		snprintf(consumers[nr_consumers++], sizeof(*consumers), "/dev/%.255s", name);
+	while ((name = next_name(&bound, DRIVER, "sample-")) && nr_drivers < ARRAY_SIZE(drivers))
+		snprintf(drivers[nr_drivers++], sizeof(*drivers), "%.60s", name);
 	printf("# %u heaps, %u consumers, %u drivers\n", nr_heaps, nr_consumers, nr_drivers);
-}
-
-/*
- * Every slab cache may fail but the one of radix trees. The tree in which DMA debugging has
- * the mapped cache lines is of these nodes, and DMA debugging ends at its first failure.
- */
-static bool inject_by_cache(void)
-{
-	DIR *caches = opendir("/sys/kernel/slab");
-	struct dirent *cache;
-	char path[512];
-	bool ok = caches;
-
-	while (caches && (cache = readdir(caches))) {
-		if (cache->d_name[0] == '.' || !strcmp(cache->d_name, "radix_tree_node"))
-			continue;
-		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/failslab", cache->d_name);
-		ok &= set(path, "1");
-	}
-	if (caches)
-		closedir(caches);
-	return ok;
 }
 
 static void set_up_injection(void)
 {
-	static const char * const settings[][2] = {
-		{ "failslab/ignore-gfp-wait", "N" },
-		{ "failslab/cache-filter", "Y" },
-		{ "failslab/verbose", "0" },
-		{ "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
-		{ "fail_page_alloc/min-order", "0" },
-		{ "fail_page_alloc/verbose", "0" },
-	};
-	bool ok = inject_by_cache();
-	unsigned int i;
-	char path[200];
+	bool ok = allow_failures();
 
-	for (i = 0; i < ARRAY_SIZE(settings); i++) {
-		snprintf(path, sizeof(path), DEBUGFS "/%s", settings[i][0]);
-		ok &= set(path, settings[i][1]);
-	}
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	result(ok && nth_fd >= 0, "failures can be injected");
 	if (getenv("functions")) {
-		ok = set(FAIL_FUNCTION "/verbose", "0") && set(FAIL_FUNCTION "/task-filter", "Y") &&
-		     set("/proc/self/make-it-fail", "1");
+		ok = write_text(FAIL_FUNCTION "/verbose", "0") &&
+		     write_text(FAIL_FUNCTION "/task-filter", "Y") &&
+		     write_text("/proc/self/make-it-fail", "1");
 		probability_fd = open(FAIL_FUNCTION "/probability", O_RDWR | O_CLOEXEC);
 		times_fd = open(FAIL_FUNCTION "/times", O_RDWR | O_CLOEXEC);
 		space_fd = open(FAIL_FUNCTION "/space", O_RDWR | O_CLOEXEC);
@@ -1030,33 +899,8 @@ static void set_up_injection(void)
 		       "functions can be made to fail");
 	}
 
-	if (!set(GROUPS "/cgroup.subtree_control", "+dmem"))
+	if (!write_text(GROUPS "/cgroup.subtree_control", "+dmem"))
 		result(false, "there are control groups");
-}
-
-static void judge_leaks(void)
-{
-	char line[300];
-	bool ok = true;
-	FILE *f;
-
-	if (access(DEBUGFS "/kmemleak", F_OK)) {
-		result(true, "no leak # SKIP no kmemleak in this kernel");
-		return;
-	}
-
-	/* It takes objects for live ones for their first five seconds. */
-	sleep(6);
-	ok &= set(DEBUGFS "/kmemleak", "scan");
-	sleep(1);
-	ok &= set(DEBUGFS "/kmemleak", "scan");
-	f = fopen(DEBUGFS "/kmemleak", "re");
-	ok &= !!f;
-	while (f && fgets(line, sizeof(line), f)) {
-		printf("# %s", line);
-		ok = false;
-	}
-	result(ok, "no leak");
 }
 
 /* One buffer of each heap, for boots that went wrong somewhere */
@@ -1101,7 +945,7 @@ static bool choose(const struct function *f)
 
 	snprintf(path, sizeof(path), FAIL_FUNCTION "/%s/retval", f->name);
 	snprintf(value, sizeof(value), "%#lx", f->retval);
-	return set(FAIL_FUNCTION "/inject", f->name) && set(path, value);
+	return write_text(FAIL_FUNCTION "/inject", f->name) && write_text(path, value);
 }
 
 static void test_functions(void)
@@ -1122,7 +966,7 @@ static void test_functions(void)
 		test_all();
 		snprintf(name, sizeof(name), "!%s", function->name);
 		/* Some of the paths may not call it at all. */
-		result(set(FAIL_FUNCTION "/inject", name) && (function_paths || *only),
+		result(write_text(FAIL_FUNCTION "/inject", name) && (function_paths || *only),
 		       "%s: fails in %u paths, %lu points", function->name, function_paths,
 		       all_points - points);
 	}
@@ -1138,35 +982,28 @@ static bool check_first(unsigned int nr, unsigned int *hidden, unsigned int *no_
 {
 	struct heap heap = { .size = 0 };
 	struct work w = { .heap = &heap, .len = PAGE, .fd = -1, .heap_fd = -1 };
-	char path[400], text[100] = "";
-	struct dirent *entry;
-	DIR *dir = opendir(CLASS);
+	const char *name, *exported_by;
+	DIR *dir = NULL;
+	char late[32];
 	bool ok = true;
-	FILE *f;
 	int ret;
 
-	snprintf(text, sizeof(text), "late-%u@", nr);
-	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, text, strlen(text)))
-			snprintf(heap.name, sizeof(heap.name), "%.255s", entry->d_name);
-	if (dir)
-		closedir(dir);
-	snprintf(path, sizeof(path), CLASS "/%s/exported_by", heap.name);
-	f = fopen(path, "re");
-	if (!f || !fgets(text, sizeof(text), f) || *text == '-') {
+	snprintf(late, sizeof(late), "late-%u@", nr);
+	while ((name = next_name(&dir, CLASS, late)))
+		snprintf(heap.name, sizeof(heap.name), "%.255s", name);
+	exported_by = attribute_text(heap.name, "exported_by");
+	if (!exported_by || *exported_by == '-') {
 		printf("# %s is no heap\n", heap.name);
 		ok = false;
 	}
-	if (f)
-		fclose(f);
-	if (attribute(&heap, "used") == ~0ULL) {
+	if (attribute(heap.name, "used") == ~0ULL) {
 		(*hidden)++;
-	} else if (attribute(&heap, "used") != 65536 || attribute(&heap, "buffers") != 1 ||
-		   attribute(&heap, "available") != attribute(&heap, "size") - 65536) {
+	} else if (attribute(heap.name, "used") != 65536 || attribute(heap.name, "buffers") != 1 ||
+		   attribute(heap.name, "available") != attribute(heap.name, "size") - 65536) {
 		printf("# %s: used %llu, %llu buffers, available %llu\n", heap.name,
-		       (unsigned long long)attribute(&heap, "used"),
-		       (unsigned long long)attribute(&heap, "buffers"),
-		       (unsigned long long)attribute(&heap, "available"));
+		       (unsigned long long)attribute(heap.name, "used"),
+		       (unsigned long long)attribute(heap.name, "buffers"),
+		       (unsigned long long)attribute(heap.name, "available"));
 		ok = false;
 	}
 	ret = get(&w);
@@ -1196,7 +1033,8 @@ static void test_first_exports(unsigned int from)
 	struct work w = { .driver = name };
 	unsigned int i, drivers = 0, hidden = 0, no_node = 0;
 
-	result(set(BUS "/drivers_autoprobe", "0") && !unbind_driver(&holder) && !bind_driver(&gate),
+	result(write_text(BUS "/drivers_autoprobe", "0") && !unbind_driver(&holder) &&
+	       !bind_driver(&gate),
 	       "first export: what the drivers wait for is there");
 	for (i = 1; ; i++) {
 		snprintf(name, sizeof(name), BUS "/devices/first-%u", i);
@@ -1225,11 +1063,10 @@ static void test_first_exports(unsigned int from)
 
 int main(void)
 {
+	int ret = 0;
+
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!getenv("OWN_MACHINE")) {
-		fprintf(stderr, "rmem-heap-fail is for a machine of its own\n");
-		return 2;
-	}
+	need_own_machine();
 	if (getenv("break"))
 		broken = getenv("break");
 	if (getenv("only"))
@@ -1251,9 +1088,9 @@ int main(void)
 			else
 				test_all();
 		}
-		judge_leaks();
-		printf("1..%u\n", tests);
-		printf("rmem-heap-fail: %s\n", failed_tests ? "failed" : "done");
+		check_leaks();
+		ret = finish();
+		printf("rmem-heap-fail: %s\n", ret ? "failed" : "done");
 	}
-	return !!failed_tests;
+	return ret;
 }

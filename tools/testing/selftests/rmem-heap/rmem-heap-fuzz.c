@@ -22,24 +22,13 @@
  * place: users need not agree on anything, and still nothing foreign can go unseen.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -51,20 +40,15 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "rmem-heap-debug.h"
 #include "rmem_heap_consumer.h"
 
-#define CLASS		"/sys/class/rmem_heap"
 #define DRIVER		"/sys/bus/platform/drivers/rmem-heap-sample"
-#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define GROUP		"/sys/fs/cgroup/limited"
 
 #define PAGE		4096UL
 #define WORDS		(PAGE / 8)
-#define KIB		1024UL
-#define MIB		(1024 * KIB)
 
 #define WORKERS		4
 #define THREADS		2
@@ -74,8 +58,6 @@
 #define RECENT		32
 #define ARENA_PAGES	8192UL
 #define ARENA		(ARENA_PAGES * PAGE)
-
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 struct heap {
 	char name[256];
@@ -147,7 +129,6 @@ static __thread sigjmp_buf back;
 static __thread bool guarded;	/* a fault goes back to try_words() */
 static int sockets[SOCKETS][2];
 static const char *broken = "";
-static unsigned int tests, failed;
 static uint64_t round_end;
 
 /*
@@ -156,14 +137,6 @@ static uint64_t round_end;
  */
 static pthread_mutex_t hole = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t ready;
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
 
 static uint64_t mix(uint64_t x)
 {
@@ -518,7 +491,7 @@ static int op_alloc_wrong(void)
 		data.fd = any() | 1;
 		break;
 	case 5:
-		arg = chance(50) ? NULL : (void *)any();
+		arg = chance(50) ? NULL : (void *)(uintptr_t)any();
 		break;
 	case 6:
 		/* One that begins where there is nothing, or ends there */
@@ -1523,20 +1496,6 @@ static void *thread_main(void *data)
 	return NULL;
 }
 
-static bool set(const char *file, const char *value)
-{
-	int fd = open(file, O_WRONLY | O_CLOEXEC), err;
-	ssize_t ret;
-
-	if (fd < 0)
-		return false;
-	ret = write(fd, value, strlen(value));
-	err = errno;
-	close(fd);
-	errno = err;
-	return ret > 0;
-}
-
 static void work(uint64_t random, bool limited)
 {
 	struct sigaction faults = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
@@ -1546,8 +1505,8 @@ static void work(uint64_t random, bool limited)
 	unsigned int i;
 
 	if (limited)
-		set(GROUP "/cgroup.procs", "0");
-	set("/proc/self/oom_score_adj", "500");
+		write_text(GROUP "/cgroup.procs", "0");
+	write_text("/proc/self/oom_score_adj", "500");
 	signal(SIGCHLD, SIG_IGN);
 	sigaction(SIGSEGV, &faults, NULL);
 	sigaction(SIGBUS, &faults, NULL);
@@ -1586,7 +1545,7 @@ static void eat(void)
 	static struct { char *mem; size_t len; } blocks[96];
 	int pipes[2];
 
-	set("/proc/self/oom_score_adj", "1000");
+	write_text("/proc/self/oom_score_adj", "1000");
 	if (pipe2(pipes, O_NONBLOCK))
 		return;
 	while (now_ms() < round_end) {
@@ -1633,7 +1592,7 @@ static void bind_and_unbind(void)
 		const char *driver = drivers[below(nr_drivers)];
 
 		snprintf(link, sizeof(link), DRIVER "/%s", driver);
-		set(access(link, F_OK) ? DRIVER "/bind" : DRIVER "/unbind", driver);
+		write_text(access(link, F_OK) ? DRIVER "/bind" : DRIVER "/unbind", driver);
 		usleep(below(60000));
 	}
 }
@@ -1653,16 +1612,14 @@ static void read_file(const char *path)
 
 static void read_folder(const char *path)
 {
-	struct dirent *entry;
-	DIR *dir = opendir(path);
+	DIR *dir = NULL;
+	const char *name;
 	char file[700];
 
-	while (dir && (entry = readdir(dir))) {
-		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+	while ((name = next_name(&dir, path, ""))) {
+		snprintf(file, sizeof(file), "%s/%s", path, name);
 		read_file(file);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 static void read_all(void)
@@ -1696,54 +1653,15 @@ static void read_all(void)
 
 /* --- rounds ----------------------------------------------------------------------------------- */
 
-/* result(ok, format, ...) is a case. */
-#define result(ok, ...)							\
-do {									\
-	bool good = ok;							\
-									\
-	printf("%sok %u - ", good ? "" : "not ", ++tests);		\
-	printf(__VA_ARGS__);						\
-	printf("\n");							\
-	failed += !good;						\
-} while (0)
-
-static uint64_t attribute(const struct heap *heap, const char *what)
-{
-	unsigned long long value = 0;
-	char path[400];
-	FILE *f;
-
-	snprintf(path, sizeof(path), CLASS "/%s/%s", heap->name, what);
-	f = fopen(path, "re");
-	if (!f || fscanf(f, "%llu", &value) != 1)
-		value = ~0ULL;
-	if (f)
-		fclose(f);
-	return value;
-}
-
-/* Whether the driver that exports a heap is gone: its memory stays as it is then */
-static bool is_driver_gone(const struct heap *heap)
-{
-	char path[400], reason[80] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), CLASS "/%s/reason", heap->name);
-	f = fopen(path, "r");
-	if (f) {
-		if (!fgets(reason, sizeof(reason), f))
-			reason[0] = '\0';
-		fclose(f);
-	}
-	return !strcmp(reason, "its driver is gone\n");
-}
-
 /* Bytes of a heap that wait to be cleared; only carveouts have the file */
 static uint64_t dirty(const struct heap *heap)
 {
-	uint64_t bytes = attribute(heap, "dirty");
+	uint64_t bytes = attribute(heap->name, "dirty");
 
-	return bytes == ~0ULL || is_driver_gone(heap) ? 0 : bytes;
+	/* The memory of a heap whose driver is gone stays as it is. */
+	if (bytes == ~0ULL || attribute_is(heap->name, "reason", "its driver is gone"))
+		return 0;
+	return bytes;
 }
 
 static bool set_drivers(bool bound)
@@ -1756,7 +1674,7 @@ static bool set_drivers(bool bound)
 		snprintf(link, sizeof(link), DRIVER "/%s", drivers[i]);
 		if (!access(link, F_OK) == bound)
 			continue;
-		if (!set(bound ? DRIVER "/bind" : DRIVER "/unbind", drivers[i])) {
+		if (!write_text(bound ? DRIVER "/bind" : DRIVER "/unbind", drivers[i])) {
 			printf("# %s of %s: %s\n", bound ? "bind" : "unbind", drivers[i],
 			       strerror(errno));
 			ok = false;
@@ -1767,8 +1685,9 @@ static bool set_drivers(bool bound)
 
 static bool is_idle(const struct heap *heap)
 {
-	return !attribute(heap, "used") && !attribute(heap, "buffers") && !dirty(heap) &&
-	       (!heap->available || attribute(heap, "available") == heap->available);
+	return !attribute(heap->name, "used") && !attribute(heap->name, "buffers") &&
+	       !dirty(heap) && (!heap->available ||
+				attribute(heap->name, "available") == heap->available);
 }
 
 /* Files are closed, and memory is cleared, a while after the last user is gone. */
@@ -1781,9 +1700,10 @@ static bool wait_idle(const struct heap *heap)
 	if (is_idle(heap))
 		return true;
 	printf("# %s: used %llu, buffers %llu, dirty %llu, available %llu of %llu\n", heap->name,
-	       (unsigned long long)attribute(heap, "used"),
-	       (unsigned long long)attribute(heap, "buffers"), (unsigned long long)dirty(heap),
-	       (unsigned long long)attribute(heap, "available"),
+	       (unsigned long long)attribute(heap->name, "used"),
+	       (unsigned long long)attribute(heap->name, "buffers"),
+	       (unsigned long long)dirty(heap),
+	       (unsigned long long)attribute(heap->name, "available"),
 	       (unsigned long long)heap->available);
 	return false;
 }
@@ -1811,46 +1731,26 @@ static void measure(struct heap *heap)
 
 static bool find_heaps(void)
 {
-	struct dirent *entry;
-	DIR *dir = opendir(CLASS);
-	char path[400], text[100];
+	DIR *dir = NULL, *dev = NULL, *bound = NULL;
 	struct heap *heap;
-	FILE *f;
+	const char *name;
 
-	while (dir && (entry = readdir(dir)) && nr_heaps < ARRAY_SIZE(heaps)) {
+	while ((name = next_name(&dir, CLASS, "")) && nr_heaps < ARRAY_SIZE(heaps)) {
 		heap = &heaps[nr_heaps];
-		snprintf(path, sizeof(path), CLASS "/%s/cpu_access", entry->d_name);
-		f = *entry->d_name == '.' ? NULL : fopen(path, "re");
-		if (!f)
+		if (!attribute_text(name, "cpu_access"))
 			continue;
-		snprintf(heap->name, sizeof(heap->name), "%.255s", entry->d_name);
-		heap->visible = fgets(text, sizeof(text), f) && strcmp(text, "none\n");
-		fclose(f);
-		snprintf(path, sizeof(path), CLASS "/%.255s/mode", entry->d_name);
-		f = fopen(path, "re");
-		heap->cma = f && fgets(text, sizeof(text), f) && !strcmp(text, "cma\n");
-		if (f)
-			fclose(f);
-		heap->size = attribute(heap, "size");
+		snprintf(heap->name, sizeof(heap->name), "%.255s", name);
+		heap->visible = !attribute_is(name, "cpu_access", "none");
+		heap->cma = attribute_is(name, "mode", "cma");
+		heap->size = attribute(name, "size");
 		nr_heaps++;
 	}
-	if (dir)
-		closedir(dir);
-
-	dir = opendir("/dev");
-	while (dir && (entry = readdir(dir)) && nr_consumers < ARRAY_SIZE(consumers))
-		if (!strncmp(entry->d_name, "rmem-consumer-", 14))
-			snprintf(consumers[nr_consumers++].path, sizeof(consumers->path),
-				 "/dev/%.255s", entry->d_name);
-	if (dir)
-		closedir(dir);
-
-	dir = opendir(DRIVER);
-	while (dir && (entry = readdir(dir)) && nr_drivers < ARRAY_SIZE(drivers))
-		if (!strncmp(entry->d_name, "sample-", 7))
-			snprintf(drivers[nr_drivers++], sizeof(*drivers), "%.60s", entry->d_name);
-	if (dir)
-		closedir(dir);
+	while ((name = next_name(&dev, "/dev", "rmem-consumer-")) &&
+	       nr_consumers < ARRAY_SIZE(consumers))
+		snprintf(consumers[nr_consumers++].path, sizeof(consumers->path), "/dev/%.255s",
+			 name);
+	while ((name = next_name(&bound, DRIVER, "sample-")) && nr_drivers < ARRAY_SIZE(drivers))
+		snprintf(drivers[nr_drivers++], sizeof(*drivers), "%.60s", name);
 	printf("# %u heaps, %u consumers, %u drivers\n", nr_heaps, nr_consumers, nr_drivers);
 	return nr_heaps && nr_consumers && nr_drivers;
 }
@@ -1885,23 +1785,21 @@ static pid_t start(enum role role, unsigned int nr)
 
 static void show_stuck(void)
 {
-	struct dirent *entry;
-	DIR *dir = opendir("/proc");
 	char path[300], line[200];
+	DIR *dir = NULL;
+	const char *pid;
 	FILE *f;
 
-	while (dir && (entry = readdir(dir))) {
-		if (atoi(entry->d_name) < 2)
+	while ((pid = next_name(&dir, "/proc", ""))) {
+		if (atoi(pid) < 2)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/stack", entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%.20s/stack", pid);
 		f = fopen(path, "re");
 		while (f && fgets(line, sizeof(line), f))
-			printf("# %s: %s", entry->d_name, line);
+			printf("# %s: %s", pid, line);
 		if (f)
 			fclose(f);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 /* Everybody but us */
@@ -2011,42 +1909,17 @@ static void judge_ops(void)
 	result(ok, "operations of every kind worked, and were refused where they should be");
 }
 
-static void judge_leaks(void)
-{
-	char line[300];
-	bool ok = true;
-	FILE *f;
-
-	if (access(KMEMLEAK, F_OK)) {
-		result(true, "no leak # SKIP no kmemleak in this kernel");
-		return;
-	}
-
-	/* It takes objects for live ones for their first five seconds. */
-	sleep(6);
-	ok &= set(KMEMLEAK, "scan");
-	sleep(1);
-	ok &= set(KMEMLEAK, "scan");
-	f = fopen(KMEMLEAK, "re");
-	ok &= !!f;
-	while (f && fgets(line, sizeof(line), f)) {
-		printf("# %s", line);
-		ok = false;
-	}
-	result(ok, "no leak");
-}
-
 /* One of the workers gets less than it would like of some heaps. */
 static void limit(void)
 {
 	char text[300];
 	unsigned int i, n = 0;
 
-	if (!set("/sys/fs/cgroup/cgroup.subtree_control", "+dmem") || mkdir(GROUP, 0755))
+	if (!write_text("/sys/fs/cgroup/cgroup.subtree_control", "+dmem") || mkdir(GROUP, 0755))
 		return;
 	for (i = 0; i < nr_heaps; i++) {
 		snprintf(text, sizeof(text), "rmem/%.255s 262144", heaps[i].name);
-		n += set(GROUP "/dmem.max", text);
+		n += write_text(GROUP "/dmem.max", text);
 	}
 	printf("# %u heaps are limited for one of the processes\n", n);
 }
@@ -2065,12 +1938,10 @@ int main(void)
 	unsigned int i, nr = 0;
 	uint64_t end;
 	bool ok;
+	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!getenv("OWN_MACHINE")) {
-		fprintf(stderr, "rmem-heap-fuzz kills everybody: it is for a machine of its own\n");
-		return 2;
-	}
+	need_own_machine();
 	setrlimit(RLIMIT_NOFILE, &files);
 
 	seed = parameter("seed", 1);
@@ -2091,7 +1962,7 @@ int main(void)
 	set_drivers(false);
 	for (i = 0; i < nr_heaps; i++) {
 		wait_idle(&heaps[i]);
-		heaps[i].available = attribute(&heaps[i], "available");
+		heaps[i].available = attribute(heaps[i].name, "available");
 	}
 	set_drivers(true);
 	for (i = 0; i < nr_heaps; i++) {
@@ -2109,8 +1980,8 @@ int main(void)
 	for (end = now_ms() + 1000 * seconds; now_ms() < end; )
 		do_round(++nr, each);
 	judge_ops();
-	judge_leaks();
-	printf("1..%u\n", tests);
-	printf("rmem-heap-fuzz: %s\n", failed ? "failed" : "done");
-	return failed;
+	check_leaks();
+	ret = finish();
+	printf("rmem-heap-fuzz: %s\n", ret ? "failed" : "done");
+	return ret;
 }

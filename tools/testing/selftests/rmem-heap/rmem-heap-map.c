@@ -7,39 +7,24 @@
  * for two buffers; and large=1 where the architecture maps aligned memory with entries of 2 MiB.
  */
 #define _GNU_SOURCE
-#include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/dma-heap.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "../kselftest.h"
+#include "rmem-heap.h"
 
-#define MIB	(1024 * 1024UL)
 #define LARGE	(2 * MIB)
 #define LEN	(8 * MIB)
 
 static unsigned long page;
-static unsigned int tests, bad;
 static const char *heap;
 
 static void check(bool ok, const char *what)
 {
-	printf("%sok %u - %s: %s\n", ok ? "" : "not ", ++tests, heap, what);
-	bad += !ok;
+	result(ok, "%s: %s", heap, what);
 }
 
 static long faults(void)
@@ -48,24 +33,6 @@ static long faults(void)
 
 	getrusage(RUSAGE_SELF, &usage);
 	return usage.ru_minflt + usage.ru_majflt;
-}
-
-static int alloc_buffer(void)
-{
-	struct dma_heap_allocation_data data = {
-		.len = LEN,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-	char path[512];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	ret = ioctl(fd, DMA_HEAP_IOCTL_ALLOC, &data);
-	close(fd);
-	return ret ? -1 : (int)data.fd;
 }
 
 static uint32_t *map(int fd, size_t off, size_t len, int prot)
@@ -130,7 +97,7 @@ static void check_heap(bool large)
 {
 	/* Where a large entry is used, the core drops all of it when a part goes. */
 	uint32_t *mem, *other, *moved;
-	int fd = alloc_buffer(), status;
+	int fd = heap_alloc(heap, LEN), status;
 	size_t off;
 	long before;
 	pid_t pid;
@@ -225,7 +192,7 @@ static void check_heap(bool large)
 	check(filled(moved, 0, LEN, 11), "it outlives its file descriptor");
 	munmap(moved, LEN);
 	munmap(mem, LEN);
-	fd = alloc_buffer();
+	fd = heap_alloc(heap, LEN);
 	mem = map(fd, 0, LEN, PROT_READ | PROT_WRITE);
 	for (off = 0; mem != MAP_FAILED && off < LEN / 4; off++)
 		if (mem[off])
@@ -235,37 +202,21 @@ static void check_heap(bool large)
 	close(fd);
 }
 
-/* The number or the first letter in a file of sysfs */
-static unsigned long attribute(const char *name, const char *file)
-{
-	char path[512], text[32] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/%s", name, file);
-	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	if (!fgets(text, sizeof(text), f))
-		*text = '\0';
-	fclose(f);
-	return isdigit(*text) ? strtoul(text, NULL, 0) : (unsigned char)*text;
-}
-
 static const char *all_heaps(void)
 {
-	DIR *dir = opendir("/sys/class/rmem_heap");
 	static char list[4096];
-	struct dirent *entry;
+	DIR *dir = NULL;
+	const char *name;
+	uint64_t room;
 	size_t n = 0;
 
-	while (dir && (entry = readdir(dir)) && n + 300 < sizeof(list))
-		if (attribute(entry->d_name, "available") >= 2 * LEN &&
-		    attribute(entry->d_name, "cpu_access") != 'n')
-			n += snprintf(list + n, sizeof(list) - n, "%s,", entry->d_name);
-	if (!n) {
-		printf("1..0 # SKIP no heap has room for two buffers of 8 MiB\n");
-		exit(KSFT_SKIP);
+	while ((name = next_name(&dir, CLASS, "")) && n + 300 < sizeof(list)) {
+		room = attribute(name, "available");
+		if (room >= 2 * LEN && room != ~0ULL && !attribute_is(name, "cpu_access", "none"))
+			n += snprintf(list + n, sizeof(list) - n, "%s,", name);
 	}
+	if (!n)
+		skip_all("no heap has room for two buffers of 8 MiB");
 	return list;
 }
 
@@ -285,6 +236,5 @@ int main(void)
 		heap = word + (*word == '+');
 		check_heap(*word == '+' && large && *large == '1');
 	}
-	printf("1..%u\n", tests);
-	return bad || !tests;
+	return finish() || !ksft_test_num();
 }

@@ -6,19 +6,12 @@
  * On a kernel without our code: plain=1, and the name of a heap of mainline's in heap=.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-static unsigned int tests, bad;
+#include "rmem-heap.h"
+
 static char output[65536];
 /* Of the terminal that commands run on, if it has columns */
 static struct winsize terminal;
@@ -68,14 +61,13 @@ static int run(const char *line, bool nobody)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void result(bool ok, const char *name)
+static void check(bool ok, const char *name)
 {
 	char *line, *rest;
 
-	printf("%sok %u - %s\n", ok ? "" : "not ", ++tests, name);
+	result(ok, "%s", name);
 	if (ok)
 		return;
-	bad++;
 	for (line = strtok_r(output, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		printf("# %s\n", line);
 }
@@ -106,7 +98,7 @@ static void expect(const char *line, int status, const char *want)
 			*word = '?';
 	if (!ok)
 		printf("# exit status %d\n", rc);
-	result(ok, name);
+	check(ok, name);
 }
 
 /* On a terminal, and no line is longer than it has columns */
@@ -121,18 +113,15 @@ static void expect_on(unsigned short columns, const char *line, const char *want
 	for (at = output; (end = strstr(at, "\r\n")); at = end + 2)
 		ok = ok && end - at <= columns;
 	snprintf(name, sizeof(name), "%s: %u columns", line, columns);
-	result(ok && at != output, name);
+	check(ok && at != output, name);
 }
 
 static bool write_to(const char *file, const char *text)
 {
-	int fd = open(file, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	bool ok = write_text(file, text);
 
 	if (!ok)
 		snprintf(output, sizeof(output), "%s: %s", file, strerror(errno));
-	if (fd >= 0)
-		close(fd);
 	return ok;
 }
 
@@ -168,9 +157,9 @@ static void check_limit(const char *heap, const char *name)
 	other = hold(heap, "48M");
 	mkdir("/sys/fs/cgroup/rmem", 0755);
 	snprintf(limit, sizeof(limit), "rmem/%s 33554432", heap);
-	result(write_to("/sys/fs/cgroup/cgroup.subtree_control", "+dmem") &&
-	       write_to("/sys/fs/cgroup/rmem/dmem.max", limit) &&
-	       write_to("/sys/fs/cgroup/rmem/cgroup.procs", "0"), name);
+	check(write_to("/sys/fs/cgroup/cgroup.subtree_control", "+dmem") &&
+	      write_to("/sys/fs/cgroup/rmem/dmem.max", limit) &&
+	      write_to("/sys/fs/cgroup/rmem/cgroup.procs", "0"), name);
 
 	/* What fails for want of memory is not charged. */
 	snprintf(want, sizeof(want), "/rmem-heap alloc %s 32M", heap);
@@ -195,7 +184,8 @@ static void check_plain(const char *heap)
 	char line[300], want[300];
 
 	expect("/rmem-heap ls", 0, "system");
-	snprintf(want, sizeof(want), "%s|?|/dev/dma_heap/%s|? is not known: this kernel has no CONFIG_RMEM_HEAP",
+	snprintf(want, sizeof(want),
+		 "%s|?|/dev/dma_heap/%s|? is not known: this kernel has no CONFIG_RMEM_HEAP",
 		 heap, heap);
 	expect("/rmem-heap ls", 0, want);
 	snprintf(line, sizeof(line), "/rmem-heap info %s", heap);
@@ -246,8 +236,7 @@ static void check_tool(void)
 
 	/* ls and info */
 	expect("/rmem-heap ls", 0,
-	       "REGION|MODE|SIZE|DEVICES|HEAP|bounce@28000000|restricted|16 MiB|no request for a heap|"
-	       "camera|cma|ecc-off@20000000|carveout|64 MiB|/dev/dma_heap/ecc-off@20000000");
+	       "REGION|MODE|SIZE|DEVICES|HEAP|bounce@28000000|restricted|16 MiB|no request for a heap|camera|cma|ecc-off@20000000|carveout|64 MiB|/dev/dma_heap/ecc-off@20000000");
 	expect("/rmem-heap ls", 0, "dsp@24000000|carveout|odd@2a100000|refused|system|?");
 	expect("/rmem-heap ls", 0, "video@10000000|display|/dev/dma_heap/video@10000000");
 	expect("/rmem-heap ls", 0, "vram@14000000|coherent|lcd");
@@ -258,24 +247,24 @@ static void check_tool(void)
 	expect("/rmem-heap --json ls", 0,
 	       "[{\"name\":|\"bounce@28000000\"|\"size\":16777216|\"devices\":[\"net\"]|\"heap\":null|]");
 	expect("/rmem-heap info vram@14000000", 0,
-	       "mode|coherent|size|64 MiB|base|0x14000000|exported by|its node|available|"
-	       "CPU access|write-combined|max buffer|64 MiB|devices|lcd|referred by|/lcd");
+	       "mode|coherent|size|64 MiB|base|0x14000000|exported by|its node|available|CPU access|write-combined|max buffer|64 MiB|devices|lcd|referred by|/lcd");
 	expect("~/rmem-heap info vram@14000000", 0, "mode|coherent|!0x14000000");
 	expect("/rmem-heap info dsp@24000000", 0, "CPU access|none");
 	expect("/rmem-heap info ecc-off@20000000", 0,
 	       "largest free  64 MiB, |to be cleared, 0 B lost|allocator|rmem_heap_carveout");
-	expect("/rmem-heap info modem@2c000000", 0, "heap|-|reason|it has no owner in the device tree");
-	expect("/rmem-heap info --json camera", 0, "\"mode\":\"cma\"|\"allocator\":\"cma_alloc\"|"
-	       "\"available\":67108864|\"dirty\":null");
+	expect("/rmem-heap info modem@2c000000", 0,
+	       "heap|-|reason|it has no owner in the device tree");
+	expect("/rmem-heap info --json camera", 0,
+	       "\"mode\":\"cma\"|\"allocator\":\"cma_alloc\"|\"available\":67108864|\"dirty\":null");
 	expect("/rmem-heap info nosuch", 1, "there is no region or heap nosuch; there are:|camera");
 	expect("/rmem-heap info", 2, "usage:");
 
 	/* A terminal that is narrow */
 	expect_on(200, "/rmem-heap --color=never ls", "LARGEST|/dev/dma_heap/video@10000000");
 	expect_on(80, "/rmem-heap --color=never ls",
-		  "REGION|MODE|SIZE|USED|DEVICES|HEAP|bounce@28000000|restricted|16 MiB|- (no re|..|"
-		  "video@10000000|cma|64 MiB|0 B|display|yes|!LARGEST");
-	expect_on(40, "/rmem-heap --color=never ls", "REGION|HEAP|bounce@28000000|video@10000000|yes");
+		  "REGION|MODE|SIZE|USED|DEVICES|HEAP|bounce@28000000|restricted|16 MiB|- (no re|..|video@10000000|cma|64 MiB|0 B|display|yes|!LARGEST");
+	expect_on(40, "/rmem-heap --color=never ls",
+		  "REGION|HEAP|bounce@28000000|video@10000000|yes");
 	expect_on(24, "/rmem-heap --color=never ls", "REGION|HEAP|bounce@280..|video@1000..|yes");
 	setenv("COLUMNS", "60", 1);
 	expect_on(60, "/rmem-heap --color=never ls", "REGION|HEAP");
@@ -297,12 +286,14 @@ static void check_tool(void)
 	expect("/rmem-heap alloc sound@2e000000 8M", 0, "8 MiB");
 	expect("/rmem-heap alloc sound@2e000000 9M", 1,
 	       "no 9 MiB: the pool rounds it up to 16 MiB, available 12 MiB; a buffer is at most 8 MiB");
-	expect("/rmem-heap alloc sound@2e000000 13M", 1, "no 13 MiB, rounded up to 16 MiB: in use 0 B of 12 MiB");
+	expect("/rmem-heap alloc sound@2e000000 13M", 1,
+	       "no 13 MiB, rounded up to 16 MiB: in use 0 B of 12 MiB");
 	pid = hold("sound@2e000000", "4M");
 	/* The pool aligns it, too. */
 	expect("/rmem-heap alloc sound@2e000000 5M", 1,
 	       "no 5 MiB, rounded up to 8 MiB: in use 4 MiB of 12 MiB, available 8 MiB");
-	expect("/rmem-heap alloc sound@2e000000 8M", 1, "no 8 MiB: in use 4 MiB of 12 MiB|!rounded");
+	expect("/rmem-heap alloc sound@2e000000 8M", 1,
+	       "no 8 MiB: in use 4 MiB of 12 MiB|!rounded");
 	drop(pid);
 	pid = hold("sound@2e000000", "8M");
 	expect("/rmem-heap alloc sound@2e000000 3M", 0, "3 MiB");
@@ -316,8 +307,8 @@ static void check_tool(void)
 	expect("/rmem-heap alloc video@10000000 1.5M", 0, "1.5 MiB");
 	expect("/rmem-heap alloc --clear --fill=7 --check guest@18000000 1M", 0,
 	       "1 MiB, clear, filled");
-	expect("/rmem-heap alloc --fill=7 --check fpga@1c000000 8M /rmem-heap info fpga@1c000000", 0,
-	       "8 MiB in 1 buffers");
+	expect("/rmem-heap alloc --fill=7 --check fpga@1c000000 8M /rmem-heap info fpga@1c000000",
+	       0, "8 MiB in 1 buffers");
 	expect("/rmem-heap alloc camera 64K /rmem-heap info nosuch", 1, "there is no region");
 	expect("/rmem-heap alloc camera 64K /nosuch", 127, "/nosuch: No such file");
 	expect("/rmem-heap --json alloc camera 5000", 0, "\"size\":8192,\"status\":0");
@@ -329,7 +320,8 @@ static void check_tool(void)
 	expect("/rmem-heap alloc --hold=x camera 5K", 2, "--hold: x is no number");
 	expect("/rmem-heap alloc camera", 2, "usage:");
 	expect("/rmem-heap alloc camera 1G", 1, "no 1 GiB: in use 0 B of 64 MiB, available 64 MiB");
-	expect("/rmem-heap alloc modem@2c000000 4K", 1, "has no heap: it has no owner in the device tree");
+	expect("/rmem-heap alloc modem@2c000000 4K", 1,
+	       "has no heap: it has no owner in the device tree");
 	expect("/rmem-heap alloc --fill=1 dsp@24000000 4K", 1, "the CPU must not access");
 	expect("/rmem-heap alloc dsp@24000000 4K", 0, "4 KiB");
 	expect("~/rmem-heap alloc camera 4K", 1,
@@ -338,7 +330,8 @@ static void check_tool(void)
 
 	/* map, and what is in use */
 	pid = hold("ecc-off@20000000", "32M");
-	expect("/rmem-heap map ecc-off@20000000", 0, "64 MiB|a character is 128 KiB|0 B  ####|....");
+	expect("/rmem-heap map ecc-off@20000000", 0,
+	       "64 MiB|a character is 128 KiB|0 B  ####|....");
 	expect("/rmem-heap map --json ecc-off@20000000", 0,
 	       "\"pieces\":[{\"offset\":0,\"length\":33554432,\"state\":\"used\"}]");
 	expect("/rmem-heap ls", 0, "ecc-off@20000000|32 MiB|32 MiB|1");
@@ -351,12 +344,14 @@ static void check_tool(void)
 	/* bench, stress, watch */
 	expect("/rmem-heap bench -n 3 camera", 0, "SIZE|ALLOCATE|4 KiB|64 KiB|1 MiB|8 MiB");
 	expect("/rmem-heap bench -n 3 dsp@24000000 64K", 0, "64 KiB|-");
-	expect("/rmem-heap bench --json -n 3 vram@14000000 64K", 0, "[{\"size\":65536,\"alloc_ns\":");
+	expect("/rmem-heap bench --json -n 3 vram@14000000 64K", 0,
+	       "[{\"size\":65536,\"alloc_ns\":");
 	expect("/rmem-heap bench -n 0 camera", 2, "usage:");
 	expect("/rmem-heap bench -n 2305843009213693953 camera", 2, "no number");
 	expect("/rmem-heap --json bench camera 1G", 1, "no 1 GiB|![");
 	expect("/rmem-heap alloc camera nan", 2, "no size");
-	expect("/rmem-heap alloc camera 4K /rmem-heap info camera --json", 0, "{\"name\":\"camera\"");
+	expect("/rmem-heap alloc camera 4K /rmem-heap info camera --json", 0,
+	       "{\"name\":\"camera\"");
 	expect("/rmem-heap bench camera 1G", 1, "no 1 GiB");
 	expect("/rmem-heap stress -s 1 -t 3 fpga@1c000000", 0, "fpga@1c000000: |buffers|0 wrong");
 	expect("/rmem-heap stress -s 1 guest@18000000", 0, "0 wrong");
@@ -370,16 +365,16 @@ static void check_tool(void)
 	expect("/rmem-heap watch -n x", 2, "no number");
 
 	/* A device that comes and goes: its links do, too */
-	expect("/rmem-heap info scratch@2d000000", 0, "exported by|driver of scratcher|devices|scratcher|"
-	       "referred by|/scratcher");
-	result(write_to("/sys/bus/platform/drivers/rmem-heap-sample/unbind", "scratcher"),
-	       "the sample driver is unbound");
-	expect("/rmem-heap info scratch@2d000000", 0, "its driver is gone|devices       -|"
-	       "referred by|/scratcher");
+	expect("/rmem-heap info scratch@2d000000", 0,
+	       "exported by|driver of scratcher|devices|scratcher|referred by|/scratcher");
+	check(write_to("/sys/bus/platform/drivers/rmem-heap-sample/unbind", "scratcher"),
+	      "the sample driver is unbound");
+	expect("/rmem-heap info scratch@2d000000", 0,
+	       "its driver is gone|devices       -|referred by|/scratcher");
 	expect("/rmem-heap ls", 0, "scratch@2d000000|(/scratcher)");
 	expect("/rmem-heap alloc scratch@2d000000 4K", 1, "the driver that exported it is gone");
-	result(write_to("/sys/bus/platform/drivers/rmem-heap-sample/bind", "scratcher"),
-	       "and bound again");
+	check(write_to("/sys/bus/platform/drivers/rmem-heap-sample/bind", "scratcher"),
+	      "and bound again");
 	expect("/rmem-heap info scratch@2d000000", 0, "devices       scratcher|!gone");
 	expect("/rmem-heap alloc scratch@2d000000 4K", 0, "4 KiB");
 
@@ -389,10 +384,13 @@ static void check_tool(void)
 
 	/* The class and no region, no heap either, no class, and no /sys */
 	mount("ramfs", "/sys/class/rmem_heap", "ramfs", 0, NULL);
-	expect("/rmem-heap ls", 0, "system|?|\n? is not known: the device tree has no reserved-memory regions");
-	expect("/rmem-heap info system", 0, "mode          ? (no region of the device tree has this name)");
+	expect("/rmem-heap ls", 0,
+	       "system|?|\n? is not known: the device tree has no reserved-memory regions");
+	expect("/rmem-heap info system", 0,
+	       "mode          ? (no region of the device tree has this name)");
 	mount("ramfs", "/dev/dma_heap", "ramfs", 0, NULL);
-	expect("/rmem-heap ls", 1, "no heap in /dev/dma_heap: the device tree has no reserved-memory regions");
+	expect("/rmem-heap ls", 1,
+	       "no heap in /dev/dma_heap: the device tree has no reserved-memory regions");
 	expect("/rmem-heap --json ls", 0, "[]");
 	expect("/rmem-heap info camera", 1, "no region or heap camera: the device tree has no");
 	mount("ramfs", "/sys/class", "ramfs", 0, NULL);
@@ -404,11 +402,11 @@ static void check_tool(void)
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	need_own_machine();
 
 	if (getenv("plain"))
 		check_plain(getenv("heap"));
 	else
 		check_tool();
-	printf("1..%u\n", tests);
-	return bad != 0;
+	return finish();
 }

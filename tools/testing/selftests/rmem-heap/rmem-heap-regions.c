@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Prints what the kernel made of the regions of a hostile device tree, and uses every heap. Each line starts with "H "; bytes that are no printable
- * characters, blanks and backslashes in names are \xNN.
+ * Prints what the kernel made of the regions of a hostile device tree, and uses every heap. Each
+ * line starts with "H "; bytes that are no printable characters, blanks and backslashes in names
+ * are \xNN.
  *
  *	H sysfs NAME FILE TEXT	what /sys/class/rmem_heap says
  *	H heap NAME		a heap
@@ -9,28 +10,15 @@
  *	H use NAME FAIL WHY
  *	H done
  */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+#include "rmem-heap.h"
 
 #define PAGE		4096UL
-#define CLASS		"/sys/class/rmem_heap"
-#define HEAPS		"/dev/dma_heap"
 #define MAX_HEAPS	200
 #define MAX_BUFFERS	48
 /* So much of a buffer is looked at; mapping costs time. */
-#define LOOK		(256 * 1024UL)
+#define LOOK		(256 * KIB)
 
 struct buffer {
 	int fd;
@@ -71,86 +59,32 @@ static bool fail(struct heap *heap, const char *fmt, ...)
 	return false;
 }
 
-/* A file's text without its last line end; NULL if it cannot be read */
-static char *text(const char *file)
+static uint64_t number(const struct heap *heap, const char *file)
 {
-	static char buf[65536];
-	int fd = open(file, O_RDONLY);
-	ssize_t len = 0, n;
+	uint64_t value = attribute(heap->name, file);
 
-	if (fd < 0)
-		return NULL;
-	while ((n = read(fd, buf + len, sizeof(buf) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	if (n < 0)
-		return NULL;
-	buf[len] = '\0';
-	if (len && buf[len - 1] == '\n')
-		buf[len - 1] = '\0';
-	return buf;
-}
-
-static const char *join(const char *fmt, ...)
-{
-	static char path[1024];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(path, sizeof(path), fmt, args);
-	va_end(args);
-	return path;
-}
-
-static char *sysfs(const char *name, const char *attr)
-{
-	return text(join(CLASS "/%s/%s", name, attr));
-}
-
-static uint64_t number(const char *s)
-{
-	return s ? strtoull(s, NULL, 0) : 0;
+	return value == ~0ULL ? 0 : value;
 }
 
 static void show_regions(void)
 {
-	static const char *const attrs[] = { "mode", "size", "base", "exported_by", "cpu_access",
-					     "reason" };
-	struct dirent *entry;
-	DIR *dir;
+	static const char * const attrs[] = { "mode", "size", "base", "exported_by", "cpu_access",
+					      "reason" };
+	DIR *dir = NULL;
+	const char *name, *val;
 
-	dir = opendir(CLASS);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' && entry->d_type != DT_LNK)
-			continue;
-		for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++) {
-			char *val = sysfs(entry->d_name, attrs[i]);
-
+	while ((name = next_name(&dir, CLASS, ""))) {
+		for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
+			val = attribute_text(name, attrs[i]);
 			if (!val)
 				continue;
 			printf("H sysfs ");
-			put(entry->d_name, false);
+			put(name, false);
 			printf(" %s ", attrs[i]);
 			put(val, true);
 			printf("\n");
 		}
 	}
-	if (dir)
-		closedir(dir);
-}
-
-static int alloc(struct heap *heap, size_t len)
-{
-	struct dma_heap_allocation_data data = { .len = len, .fd_flags = O_RDWR | O_CLOEXEC };
-
-	return ioctl(heap->fd, DMA_HEAP_IOCTL_ALLOC, &data) ? -errno : (int)data.fd;
-}
-
-static int cpu_sync(int fd, uint64_t flags)
-{
-	struct dma_buf_sync arg = { .flags = flags };
-
-	return ioctl(fd, DMA_BUF_IOCTL_SYNC, &arg) ? -errno : 0;
 }
 
 /* Clear, and then full of this */
@@ -167,7 +101,7 @@ static bool fill(struct heap *heap, struct buffer *b, uint64_t pattern)
 			return fail(heap, "device-only memory was mapped");
 		if (errno != EINVAL)
 			return fail(heap, "mmap of device-only memory: %s", strerror(errno));
-		ret = cpu_sync(b->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
+		ret = sync_cpu(b->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
 		if (ret != -EOPNOTSUPP)
 			return fail(heap, "CPU access to device-only memory: %d", ret);
 		return true;
@@ -177,7 +111,7 @@ static bool fill(struct heap *heap, struct buffer *b, uint64_t pattern)
 	last = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, end);
 	if (last == MAP_FAILED)
 		return fail(heap, "mmap at %zu: %s", end, strerror(errno));
-	ret = cpu_sync(b->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
+	ret = sync_cpu(b->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
 	if (ret)
 		return fail(heap, "sync: %s", strerror(-ret));
 	for (size_t i = 0; i < len / 8 && ok; i++)
@@ -190,7 +124,7 @@ static bool fill(struct heap *heap, struct buffer *b, uint64_t pattern)
 		p[i] = pattern;
 	for (size_t i = 0; i < PAGE / 8; i++)
 		last[i] = pattern;
-	ret = cpu_sync(b->fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW);
+	ret = sync_cpu(b->fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW);
 	if (ret)
 		ok = fail(heap, "end of sync: %s", strerror(-ret));
 	munmap(p, len);
@@ -209,23 +143,23 @@ static bool verify(struct heap *heap, struct buffer *b, uint64_t pattern)
 	p = mmap(NULL, len, PROT_READ, MAP_SHARED, b->fd, 0);
 	if (p == MAP_FAILED)
 		return fail(heap, "second mmap: %s", strerror(errno));
-	if (cpu_sync(b->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ))
+	if (sync_cpu(b->fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ))
 		return fail(heap, "second sync: %s", strerror(errno));
 	for (size_t i = 0; i < len / 8; i++)
 		if (p[i] != pattern)
 			return fail(heap, "somebody else wrote to it, at %zu: %llx", i * 8,
 				    (long long)p[i]);
-	cpu_sync(b->fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
+	sync_cpu(b->fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
 	munmap(p, len);
 	return true;
 }
 
-static bool page(struct heap *heap)
+static bool use_page(struct heap *heap)
 {
 	struct buffer b = { .len = PAGE };
 	bool ok;
 
-	b.fd = alloc(heap, PAGE);
+	b.fd = heap_alloc_from(heap->fd, PAGE);
 	if (b.fd < 0)
 		return fail(heap, "not a page: %s", strerror(-b.fd));
 	if (lseek(b.fd, 0, SEEK_END) != PAGE)
@@ -235,7 +169,7 @@ static bool page(struct heap *heap)
 	if (!ok)
 		return false;
 	/* Again, and clear again */
-	b.fd = alloc(heap, 1);
+	b.fd = heap_alloc_from(heap->fd, 1);
 	if (b.fd < 0)
 		return fail(heap, "not a second page: %s", strerror(-b.fd));
 	ok = fill(heap, &b, ~0ULL);
@@ -249,13 +183,13 @@ static bool exhaust(struct heap *heap)
 	size_t len = heap->max ? heap->max : 16 << 20;
 	int fd = 0;
 
-	fd = alloc(heap, heap->size + PAGE);
+	fd = heap_alloc_from(heap->fd, heap->size + PAGE);
 	if (heap->size && fd >= 0)
 		return fail(heap, "a buffer larger than the region");
 	while (heap->count < MAX_BUFFERS && len >= PAGE) {
 		struct buffer *b = &heap->buffers[heap->count];
 
-		fd = alloc(heap, len);
+		fd = heap_alloc_from(heap->fd, len);
 		if (fd == -ENOMEM) {
 			len = len / 2 & ~(PAGE - 1);
 			continue;
@@ -286,19 +220,16 @@ static void use_heaps(void)
 	struct heap *h;
 
 	for (h = heaps; h < heaps + nheaps; h++) {
-		char *cpu;
-
-		h->fd = open(join(HEAPS "/%s", h->name), O_RDONLY | O_CLOEXEC);
+		h->fd = heap_open(h->name);
 		if (h->fd < 0) {
 			bad[h - heaps] = !fail(h, "open: %s", strerror(errno));
 			continue;
 		}
-		cpu = sysfs(h->name, "cpu_access");
-		h->ours = cpu;
-		h->cpu = !cpu || strcmp(cpu, "none");
-		h->size = h->ours ? number(sysfs(h->name, "size")) : 0;
-		h->max = number(sysfs(h->name, "max_buffer"));
-		bad[h - heaps] = !page(h);
+		h->ours = attribute_text(h->name, "cpu_access");
+		h->cpu = !attribute_is(h->name, "cpu_access", "none");
+		h->size = h->ours ? number(h, "size") : 0;
+		h->max = number(h, "max_buffer");
+		bad[h - heaps] = !use_page(h);
 	}
 	/* All at once, so that memory that two of them have shows. */
 	for (h = heaps; h < heaps + nheaps; h++)
@@ -315,17 +246,17 @@ static void use_heaps(void)
 			close(h->buffers[i].fd);
 		if (bad[h - heaps])
 			continue;
-		if (h->ours && number(sysfs(h->name, "used"))) {
-			fail(h, "still used: %s", sysfs(h->name, "used"));
+		if (h->ours && number(h, "used")) {
+			fail(h, "still used: %s", attribute_text(h->name, "used"));
 			continue;
 		}
-		if (h->ours && number(sysfs(h->name, "buffers"))) {
+		if (h->ours && number(h, "buffers")) {
 			fail(h, "still has buffers");
 			continue;
 		}
 		/* What was there before is there again. */
 		if (h->ours) {
-			int fd = alloc(h, h->buffers[0].len);
+			int fd = heap_alloc_from(h->fd, h->buffers[0].len);
 
 			if (fd < 0) {
 				fail(h, "not again %zu: %s", h->buffers[0].len, strerror(-fd));
@@ -342,22 +273,18 @@ static void use_heaps(void)
 int main(void)
 {
 	static char out[1 << 16];
-	struct dirent *entry;
-	DIR *dir;
+	DIR *dir = NULL;
+	const char *name;
 
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	show_regions();
 	fflush(stdout);
-
-	dir = opendir(HEAPS);
-	while (dir && (entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
+	while ((name = next_name(&dir, HEAPS, ""))) {
 		printf("H heap ");
-		put(entry->d_name, false);
+		put(name, false);
 		printf("\n");
-		if (strcmp(entry->d_name, "system") && nheaps < MAX_HEAPS)
-			snprintf(heaps[nheaps++].name, sizeof(heaps[0].name), "%s", entry->d_name);
+		if (strcmp(name, "system") && nheaps < MAX_HEAPS)
+			snprintf(heaps[nheaps++].name, sizeof(heaps[0].name), "%s", name);
 	}
 	fflush(stdout);
 	use_heaps();

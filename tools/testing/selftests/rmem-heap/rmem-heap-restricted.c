@@ -1,35 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The program of make demo-restricted, on a machine with a disk, /dev/vda, whose DMA goes through a restricted pool
- * that is a heap as well. Does I/O with heap buffers beside it and with the pool exhausted
- * by them, and compares every byte with /data, which came with the kernel and not from
+ * The program of make demo-restricted, on a machine with a disk, /dev/vda, whose DMA goes through a
+ * restricted pool that is a heap as well. Does I/O with heap buffers beside it and with the pool
+ * exhausted by them, and compares every byte with /data, which came with the kernel and not from
  * the disk. Prints a line "ok - name" or "not ok - name (why)" for each case.
  *
  * From the environment: heap=NAME; look=1 only reads the file and prints what was seen.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "rmem-heap.h"
 
 #define CHUNK		(256 << 10)
 #define MAX_BUFFERS	4096
@@ -42,7 +31,7 @@ static const char *data;	/* file i on the disk holds this from i * STEP on, */
 static size_t data_len;		/* this many bytes of it */
 static int heap_fd;
 
-static void result(bool ok, const char *name, const char *fmt, ...)
+static void report(bool ok, const char *name, const char *fmt, ...)
 {
 	va_list args;
 
@@ -54,47 +43,23 @@ static void result(bool ok, const char *name, const char *fmt, ...)
 	fflush(stdout);
 }
 
-static void end(const char *why)
+static void quit(const char *why)
 {
 	if (why)
 		printf("not ok - %s (the end: %s)\n", why, strerror(errno));
 	else
 		printf("demo: done\n");
-	exit(why != NULL);
+	exit(!!why);
 }
 
-static double now(void)
+/* A number that sysfs has of the heap */
+static unsigned long long heap_attr(const char *file)
 {
-	struct timespec ts;
+	uint64_t value = attribute(heap_name, file);
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static ssize_t slurp(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	while (len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	buf[len] = '\0';
-	return len;
-}
-
-/* A number from the heap's folder in sysfs */
-static unsigned long long heap_attr(const char *name)
-{
-	char path[512], text[64];
-
-	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/%s", heap_name, name);
-	if (slurp(path, text, sizeof(text)) <= 0)
-		end(path);
-	return strtoull(text, NULL, 0);
+	if (value == ~0ULL)
+		quit(file);
+	return value;
 }
 
 /* What the kernel's checker has about the disk */
@@ -104,20 +69,20 @@ struct check {
 
 static struct check look(void)
 {
-	static char text[65536];
+	char *text = read_text("/sys/kernel/debug/rmem_heap_dma_check");
 	struct check c = {};
 	char *line, name[256];
 
-	if (slurp("/sys/kernel/debug/rmem_heap_dma_check", text, sizeof(text)) < 0)
-		end("no checker in the kernel");
+	if (!text)
+		quit("no checker in the kernel");
 	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		struct check d;
 
-		if (sscanf(line, "%255s pool=%lli-%lli mappings=%llu bytes=%llu allocs=%llu "
-			   "failed=%llu unmaps=%llu frees=%llu outside=%llu", name,
-			   &d.start, &d.end, &d.mappings, &d.bytes, &d.allocs, &d.failed,
+		if (sscanf(line,
+			   "%255s pool=%lli-%lli mappings=%llu bytes=%llu allocs=%llu failed=%llu unmaps=%llu frees=%llu outside=%llu",
+			   name, &d.start, &d.end, &d.mappings, &d.bytes, &d.allocs, &d.failed,
 			   &d.unmaps, &d.frees, &d.outside) != 10)
-			end("the checker has lost devices");
+			quit("the checker has lost devices");
 		if (!strcmp(name, disk_dev))
 			c = d;
 	}
@@ -135,10 +100,8 @@ static unsigned int buf_count;
 
 static void buf_sync(struct buf *b, uint64_t flags)
 {
-	struct dma_buf_sync sync = { .flags = flags };
-
-	if (ioctl(b->fd, DMA_BUF_IOCTL_SYNC, &sync))
-		end("DMA_BUF_IOCTL_SYNC");
+	if (sync_cpu(b->fd, flags))
+		quit("DMA_BUF_IOCTL_SYNC");
 }
 
 static uint64_t pattern(const struct buf *b, size_t i)
@@ -149,22 +112,20 @@ static uint64_t pattern(const struct buf *b, size_t i)
 /* Allocates and fills a buffer; false if the pool has none of this length */
 static bool buf_new(size_t len)
 {
-	struct dma_heap_allocation_data arg = { .len = len, .fd_flags = O_RDWR | O_CLOEXEC };
 	struct buf *b = bufs + buf_count;
 	size_t i;
 
 	if (buf_count == MAX_BUFFERS)
-		end("too many buffers");
-	if (ioctl(heap_fd, DMA_HEAP_IOCTL_ALLOC, &arg)) {
-		if (errno == ENOMEM)
-			return false;
-		end("DMA_HEAP_IOCTL_ALLOC");
-	}
-	b->fd = arg.fd;
+		quit("too many buffers");
+	b->fd = heap_alloc_from(heap_fd, len);
+	if (b->fd == -ENOMEM)
+		return false;
+	if (b->fd < 0)
+		quit("DMA_HEAP_IOCTL_ALLOC");
 	b->len = len;
 	b->p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
 	if (b->p == MAP_FAILED)
-		end("mmap of a buffer");
+		quit("mmap of a buffer");
 	buf_count++;
 	buf_sync(b, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
 	for (i = 0; i < len / 8; i++)
@@ -214,14 +175,11 @@ static void hoard(void)
 
 enum { RIGHT, WRONG, FAILED };
 
-static void drop_caches(void)
+static void empty_caches(void)
 {
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
-
 	sync();
-	if (fd < 0 || write(fd, "3", 1) != 1)
-		end("drop_caches");
-	close(fd);
+	if (!write_text("/proc/sys/vm/drop_caches", "3"))
+		quit("drop_caches");
 }
 
 static void *io_buffer(void)
@@ -229,7 +187,7 @@ static void *io_buffer(void)
 	void *p = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
-		end("mmap");
+		quit("mmap");
 	return p;
 }
 
@@ -300,9 +258,9 @@ static void prepare(const char *path)
 	memset(buf, 0xee, CHUNK);
 	for (at = 0; at < data_len; at += CHUNK)
 		if (write(fd, buf, CHUNK) != CHUNK)
-			end(path);
+			quit(path);
 	if (fsync(fd))
-		end(path);
+		quit(path);
 	close(fd);
 	munmap(buf, CHUNK);
 }
@@ -317,9 +275,9 @@ struct job {
 };
 
 static struct shared {
-	volatile int result[8];		/* of each job; -1: not done */
-	volatile bool stop;
-	volatile unsigned int rounds, wrong, failed;
+	atomic_int result[8];		/* of each job; -1: not done */
+	atomic_bool stop;
+	atomic_uint rounds, wrong, failed;
 } *shared;
 
 static int job_run(const struct job *job)
@@ -360,14 +318,14 @@ static void churn(unsigned int id, const char *path, size_t skip)
 		int ret = put(path, now_skip, round & 1 ? O_DIRECT : 0);
 
 		if (ret == RIGHT) {
-			drop_caches();
+			empty_caches();
 			ret = get(path, now_skip, round & 2 ? O_DIRECT : 0);
 		}
-		__atomic_add_fetch(&shared->rounds, 1, __ATOMIC_SEQ_CST);
+		shared->rounds++;
 		if (ret == WRONG)
-			__atomic_add_fetch(&shared->wrong, 1, __ATOMIC_SEQ_CST);
+			shared->wrong++;
 		if (ret == FAILED)
-			__atomic_add_fetch(&shared->failed, 1, __ATOMIC_SEQ_CST);
+			shared->failed++;
 	}
 	put(path, skip, 0);
 	_exit(0);
@@ -386,30 +344,30 @@ static void cases(void)
 		{ "direct write", files[DIRECT], DIRECT * STEP, put, O_DIRECT },
 		{ "write and fsync", files[SYNCED], SYNCED * STEP, put, 0 },
 	};
-	const unsigned int n = sizeof(jobs) / sizeof(jobs[0]);
+	const unsigned int n = ARRAY_SIZE(jobs);
 	unsigned long long size = heap_attr("size"), base = heap_attr("base");
 	unsigned long long available = heap_attr("available"), used, left;
 	unsigned int i, wrong, held, waited, times = 0, bad = 0;
 	struct check before, c;
 	bool ok, direct;
 	size_t len;
-	double t;
+	uint64_t t;
 
 	c = look();
-	result(c.start == base && c.end == base + size && c.allocs,
+	report(c.start == base && c.end == base + size && c.allocs,
 	       "the disk's pool is the region of the heap",
 	       "%s has %#llx-%#llx, the heap %#llx-%#llx", disk_dev, c.start, c.end, base,
 	       base + size);
 
 	if (mount("/dev/vda", "/mnt", "ext4", 0, NULL))
-		end("mount");
+		quit("mount");
 	before = look();
-	drop_caches();
+	empty_caches();
 	ok = get(files[DATA], 0, 0) == RIGHT;
-	drop_caches();
+	empty_caches();
 	direct = get(files[DATA2], STEP, O_DIRECT) == RIGHT;
 	c = look();
-	result(ok && direct && c.bytes - before.bytes >= 2 * data_len,
+	report(ok && direct && c.bytes - before.bytes >= 2 * data_len,
 	       "reads are right and go through the pool", "%zu bytes in the files, %llu mapped",
 	       2 * data_len, c.bytes - before.bytes);
 
@@ -417,31 +375,31 @@ static void cases(void)
 	for (i = 0; i < 4; i++)
 		for (len = 1 << 20; len >= 4096; len /= 4)
 			if (!buf_new(len))
-				end("allocation");
+				quit("allocation");
 	used = heap_attr("used");
 	left = heap_attr("available");
 	held = buf_count;
-	drop_caches();
+	empty_caches();
 	ok = get(files[DATA], 0, 0) == RIGHT;
 	direct = get(files[DATA2], STEP, O_DIRECT) == RIGHT;
 	wrong = bufs_wrong();
-	result(ok && direct && !wrong && used && used + left <= available,
+	report(ok && direct && !wrong && used && used + left <= available,
 	       "reads are right beside heap buffers",
 	       "%u buffers of %llu KiB, pool has %llu KiB left, %u buffers changed", held,
 	       used >> 10, left >> 10, wrong);
 
 	ok = put(files[BESIDE], BESIDE * STEP, 0) == RIGHT;
-	drop_caches();
+	empty_caches();
 	ok = ok && get(files[BESIDE], BESIDE * STEP, O_DIRECT) == RIGHT;
 	wrong = bufs_wrong();
-	result(ok && !wrong, "writes are right beside heap buffers", "%u buffers changed", wrong);
+	report(ok && !wrong, "writes are right beside heap buffers", "%u buffers changed", wrong);
 	bufs_free(0);
 
 	before = look();
 	for (i = CHURN0; i <= CHURN1; i++)
 		if (!fork())
 			churn(i, files[i], i * STEP);
-	for (t = now(); now() < t + 10 || (shared->rounds < 4 && now() < t + 60); ) {
+	for (t = now_ms(); now_ms() < t + 10000 || (shared->rounds < 4 && now_ms() < t + 60000); ) {
 		hoard();
 		times++;
 		usleep(20000);
@@ -456,23 +414,23 @@ static void cases(void)
 	while (wait(NULL) > 0)
 		;
 	c = look();
-	result(shared->rounds >= 4 && !shared->wrong && times >= 3 && !bad &&
+	report(shared->rounds >= 4 && !shared->wrong && times >= 3 && !bad &&
 	       c.failed > before.failed,
 	       "I/O is right while the pool is exhausted and freed, over and over",
-	       "%u times, %u files written and read, %u wrong, %u failed, %u buffers changed, "
-	       "%llu mappings failed", times, shared->rounds, shared->wrong, shared->failed, bad,
+	       "%u times, %u files written and read, %u wrong, %u failed, %u buffers changed, %llu mappings failed",
+	       times, shared->rounds, shared->wrong, shared->failed, bad,
 	       c.failed - before.failed);
 
 	prepare(files[DIRECT]);
 	prepare(files[SYNCED]);
-	drop_caches();
+	empty_caches();
 	hoard();
 	held = buf_count;
 	used = heap_attr("used");
 	left = heap_attr("available");
 	before = look();
 	jobs_start(jobs, n);
-	for (t = now(); now() < t + 3; )
+	for (t = now_ms(); now_ms() < t + 3000; )
 		usleep(50000);
 	c = look();
 	for (i = 0; i < n; i++)
@@ -480,25 +438,25 @@ static void cases(void)
 		       shared->result[i] < 0 ? "waits" : shared->result[i] == RIGHT ? "done" :
 		       shared->result[i] == WRONG ? "wrong" : "error");
 	waited = n - jobs_done(n, -1);
-	result(!jobs_done(n, RIGHT) && !jobs_done(n, WRONG) && c.failed > before.failed,
+	report(!jobs_done(n, RIGHT) && !jobs_done(n, WRONG) && c.failed > before.failed,
 	       "exhausted: I/O waits or fails",
 	       "%u buffers of %llu KiB, pool has %llu KiB left; of %u, %u wait, %u failed; "
 	       "%llu mappings failed", held, used >> 10, left >> 10, n, waited,
 	       jobs_done(n, FAILED), c.failed - before.failed);
 	wrong = bufs_wrong();
-	result(!wrong && buf_count, "exhausted: heap buffers keep what is in them",
+	report(!wrong && buf_count, "exhausted: heap buffers keep what is in them",
 	       "%u of %u changed", wrong, held);
 
 	bufs_free(0);
-	t = now();
-	while (jobs_done(n, -1) < n && now() < t + 60)
+	t = now_ms();
+	while (jobs_done(n, -1) < n && now_ms() < t + 60000)
 		usleep(10000);
-	result(jobs_done(n, RIGHT) + jobs_done(n, FAILED) == n && jobs_done(n, RIGHT) >= waited,
+	report(jobs_done(n, RIGHT) + jobs_done(n, FAILED) == n && jobs_done(n, RIGHT) >= waited,
 	       "freed: what waited completes and is right",
 	       "%u of %u right, %u wrong, %u failed, in %.2f s", jobs_done(n, RIGHT), n,
-	       jobs_done(n, WRONG), jobs_done(n, FAILED), now() - t);
+	       jobs_done(n, WRONG), jobs_done(n, FAILED), (now_ms() - t) / 1000.0);
 	if (jobs_done(n, -1) < n)
-		end("I/O still waits");
+		quit("I/O still waits");
 	while (wait(NULL) > 0)
 		;
 
@@ -507,25 +465,25 @@ static void cases(void)
 	for (i = 0; i < n; i++)
 		if (shared->result[i] == FAILED)
 			ok = job_run(jobs + i) == RIGHT && ok;
-	drop_caches();
+	empty_caches();
 	for (i = 0; i < FILES; i++)
 		ok = get(files[i], i * STEP, 0) == RIGHT && ok;
-	drop_caches();
+	empty_caches();
 	for (i = 0; i < FILES; i++)
 		ok = get(files[i], i * STEP, O_DIRECT) == RIGHT && ok;
-	result(ok, "freed: the disk works and every file is right", "%u files read twice", i);
+	report(ok, "freed: the disk works and every file is right", "%u files read twice", i);
 
 	if (umount("/mnt"))
-		end("umount");
+		quit("umount");
 	sync();
 	usleep(200000);
 	c = look();
 	left = heap_attr("available");
-	result(c.mappings == c.unmaps && left == available && !heap_attr("used") &&
+	report(c.mappings == c.unmaps && left == available && !heap_attr("used") &&
 	       !heap_attr("buffers"), "nothing of the pool is lost",
 	       "%llu KiB free before, %llu after; %llu mappings, %llu undone", available >> 10,
 	       left >> 10, c.mappings, c.unmaps);
-	result(c.mappings && c.allocs && !c.outside, "every DMA address is in the pool",
+	report(c.mappings && c.allocs && !c.outside, "every DMA address is in the pool",
 	       "%llu mappings, %llu allocations, %llu bytes, %llu outside", c.mappings, c.allocs,
 	       c.bytes, c.outside);
 }
@@ -538,30 +496,32 @@ int main(void)
 	struct check c;
 	int fd, ret;
 
+	need("/dev/vda");
+	need("/data");
 	mkdir("/mnt", 0755);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	fd = open("/data", O_RDONLY);
 	if (fd < 0 || fstat(fd, &st))
-		end("/data");
+		quit("/data");
 	data_len = (st.st_size - FILES * STEP - 5 * 4096) & -4096;
 	data = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (data == MAP_FAILED)
-		end("/data");
+		quit("/data");
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	if (shared == MAP_FAILED)
-		end("mmap");
+		quit("mmap");
 
 	/* .../DEVICE/virtio0 */
 	if (!realpath("/sys/block/vda/device", path))
-		end("there is no disk");
+		quit("there is no disk");
 	snprintf(disk_dev, sizeof(disk_dev), "%s", basename(dirname(path)));
 
 	if (getenv("look")) {
 		if (mount("/dev/vda", "/mnt", "ext4", MS_RDONLY, NULL))
-			end("mount");
+			quit("mount");
 		ret = get("/mnt/data", 0, 0);
 		c = look();
 		printf("look: data=%s mappings=%llu outside=%llu\n",
@@ -570,16 +530,15 @@ int main(void)
 		umount("/mnt");
 		/* QEMU is asked as well, from time to time. */
 		sleep(1);
-		end(NULL);
+		quit(NULL);
 	}
 
 	heap_name = getenv("heap");
 	if (!heap_name)
-		end("heap= is not set");
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap_name);
-	heap_fd = open(path, O_RDONLY | O_CLOEXEC);
+		quit("heap= is not set");
+	heap_fd = heap_open(heap_name);
 	if (heap_fd < 0)
-		end(path);
+		quit(heap_name);
 	cases();
-	end(NULL);
+	quit(NULL);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * virtio-gpu imports buffers of every kind of heap and the host shows them. Prints TAP. What is on the screen is looked at from outside by
- * harness/demo/importers-screen.py, which is told on the console and answers on the first
- * virtio serial port.
+ * virtio-gpu imports buffers of every kind of heap and the host shows them. Prints TAP. What is on
+ * the screen is looked at from outside by harness/demo/importers-screen.py, which is told on the
+ * console and answers on the first virtio serial port.
  *
  * From the environment: heaps=NAME:..., and blob=0 where QEMU has no blob resources, without
  * which the driver imports nothing. break=screen draws something else than what is said,
@@ -12,82 +12,14 @@
 #include <drm/drm.h>
 #include <drm/drm_fourcc.h>
 #include <drm/drm_mode.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
-#include <linux/udmabuf.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "rmem-heap-importers.h"
 #include "rmem_heap_consumer.h"
 
-static unsigned int tests, bad;
 static int gpu, port;
 static unsigned int crtc, connector;
 static struct drm_mode_modeinfo mode;
 static bool spoilt;
-
-static void check(bool ok, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("%sok %u - ", ok ? "" : "not ", ++tests);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	fflush(stdout);
-	bad += !ok;
-}
-
-static void fail(const char *what)
-{
-	printf("not ok %u - cannot go on: %s: %s\n", ++tests, what, strerror(errno));
-	exit(1);
-}
-
-static int heap_alloc(const char *name, size_t len)
-{
-	struct dma_heap_allocation_data data = {
-		.len = len,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-	char path[512];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, DMA_HEAP_IOCTL_ALLOC, &data))
-		fail(name);
-	close(fd);
-	return data.fd;
-}
-
-static int udmabuf_alloc(size_t len)
-{
-	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC, .size = len };
-	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
-	int memfd = memfd_create("importers", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	create.memfd = memfd;
-	if (dev < 0 || memfd < 0 || ftruncate(memfd, len) ||
-	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
-		fail("udmabuf");
-	fd = ioctl(dev, UDMABUF_CREATE, &create);
-	if (fd < 0)
-		fail("udmabuf");
-	close(dev);
-	close(memfd);
-	return fd;
-}
 
 /* The picture is what the test consumers write, too: see rmem_heap_consumer.h */
 static uint8_t picture(unsigned int seed, size_t pos)
@@ -97,18 +29,16 @@ static uint8_t picture(unsigned int seed, size_t pos)
 
 static bool draw_cpu(int fd, size_t len, unsigned int seed)
 {
-	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE };
 	uint8_t *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	size_t pos;
 
 	if (mem == MAP_FAILED)
 		return false;
-	if (ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync))
+	if (sync_cpu(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE))
 		fail("sync");
 	for (pos = 0; pos < len; pos++)
 		mem[pos] = picture(seed, pos);
-	sync.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE;
-	if (ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync))
+	if (sync_cpu(fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE))
 		fail("sync");
 	munmap(mem, len);
 	return true;
@@ -167,7 +97,6 @@ static bool seen(const char *name, unsigned int seed)
 	char answer = 0;
 
 	printf("screen: %s %u %u %u\n", name, mode.hdisplay, mode.vdisplay, seed);
-	fflush(stdout);
 	/* As long as nobody is at the other end there is nothing to wait for: ask again. */
 	for (tries = 0; tries < 2000; tries++) {
 		if (read(port, &answer, 1) == 1)
@@ -250,60 +179,46 @@ static void own_buffer(unsigned int seed)
 		mem[pos] = picture(seed, pos);
 	fb = framebuffer(dumb.handle, dumb.pitch);
 	show(fb);
-	check(seen("virtio-gpu", spoilt ? seed + 1 : seed),
-	      "virtio-gpu: its own buffer is on the screen");
+	result(seen("virtio-gpu", spoilt ? seed + 1 : seed),
+	       "virtio-gpu: its own buffer is on the screen");
 	ioctl(gpu, DRM_IOCTL_MODE_RMFB, &fb);
 	munmap(mem, dumb.size);
 	close_handle(dumb.handle);
-}
-
-static long used(const char *heap)
-{
-	char path[512], text[32] = "";
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/used", heap);
-	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	if (!fgets(text, sizeof(text), file))
-		fail(path);
-	fclose(file);
-	return atol(text);
 }
 
 static void import(const char *name, unsigned int seed, bool blob)
 {
 	size_t len = (mode.hdisplay * mode.vdisplay * 4 + 4095) & ~4095UL;
 	struct drm_prime_handle prime = { };
-	long before = used(name);
+	uint64_t before = attribute(name, "used");
 	unsigned int fb;
 	int ret, fd;
 
-	fd = strcmp(name, "udmabuf") ? heap_alloc(name, len) : udmabuf_alloc(len);
+	fd = source_alloc(name, len);
 	draw(fd, len, seed);
 	prime.fd = fd;
 	ret = ioctl(gpu, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime) ? errno : 0;
 	if (!blob) {
-		check(ret == ENODEV, "virtio-gpu without blobs: %s is refused (%s)", name,
-		      strerror(ret));
+		result(ret == ENODEV, "virtio-gpu without blobs: %s is refused (%s)", name,
+		       strerror(ret));
 	} else if (ret) {
-		check(false, "virtio-gpu: imports %s (%s)", name, strerror(ret));
+		result(false, "virtio-gpu: imports %s (%s)", name, strerror(ret));
 	} else {
 		fb = framebuffer(prime.handle, mode.hdisplay * 4);
 		show(fb);
-		check(seen(name, spoilt ? seed + 1 : seed), "virtio-gpu: %s is on the screen",
-		      name);
+		result(seen(name, spoilt ? seed + 1 : seed), "virtio-gpu: %s is on the screen",
+		       name);
 		/* It is the memory itself that is shown. */
 		draw(fd, len, seed + 50);
 		flush(fb);
-		check(seen(name, seed + 50), "virtio-gpu: %s, drawn to again", name);
+		result(seen(name, seed + 50), "virtio-gpu: %s, drawn to again", name);
 		ioctl(gpu, DRM_IOCTL_MODE_RMFB, &fb);
 		close_handle(prime.handle);
 	}
 	close(fd);
 	if (strcmp(name, "udmabuf"))
-		check(used(name) == before, "virtio-gpu: %s has its memory back", name);
+		result(attribute(name, "used") == before, "virtio-gpu: %s has its memory back",
+		       name);
 }
 
 /* Its first number is that of the virtio device. It comes when the host tells of it. */
@@ -330,6 +245,8 @@ int main(void)
 	char *heaps, *name;
 
 	spoilt = spoil && !strcmp(spoil, "screen");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	need("/dev/dri/card0");
 	open_port();
 
 	find_screen();
@@ -339,6 +256,5 @@ int main(void)
 		import(name, seed, blob);
 	import("udmabuf", seed, blob);
 
-	printf("1..%u\n", tests);
-	return bad != 0;
+	return finish();
 }

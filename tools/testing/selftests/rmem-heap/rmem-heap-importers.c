@@ -14,30 +14,13 @@
  * break=WHAT spoils the test itself: frame, pattern, copy, tail, order, route or report.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
-#include <linux/udmabuf.h>
 #include <linux/videodev2.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "rmem-heap-importers.h"
 #include "rmem_heap_consumer.h"
 #include "rmem_heap_edu.h"
 
-#define KIB		1024UL
-#define MIB		(1024 * KIB)
 #define LEN		MIB
 #define UNTOUCHED	0xa5
 #define FRAMES		3
@@ -53,33 +36,7 @@ struct source {
 
 static struct source sources[16];
 static unsigned int nr_sources, nr_heaps;
-static unsigned int tests, bad;
 static const char *spoil = "";
-
-static void check(bool ok, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("%sok %u - ", ok ? "" : "not ", ++tests);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	fflush(stdout);
-	bad += !ok;
-}
-
-static void fail(const char *fmt, ...)
-{
-	va_list args;
-
-	printf("not ok %u - cannot go on: ", ++tests);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf(": %s\n", strerror(errno));
-	exit(1);
-}
 
 static bool spoilt(const char *what)
 {
@@ -88,74 +45,14 @@ static bool spoilt(const char *what)
 
 /* Buffers */
 
-static int heap_alloc(const char *name, size_t len)
-{
-	struct dma_heap_allocation_data data = {
-		.len = len,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-	char path[512];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = ioctl(fd, DMA_HEAP_IOCTL_ALLOC, &data) ? -errno : (int)data.fd;
-	close(fd);
-	return ret;
-}
-
-/*
- * Of memory that userspace has already. A large page makes it contiguous, without which
- * it is of no use to a device that cannot scatter.
- */
-static int udmabuf_alloc(size_t len)
-{
-	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC, .size = len };
-	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-	int memfd = memfd_create("importers", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *at = MAP_FAILED;
-	int ret = -1;
-
-	if (dev >= 0 && memfd >= 0 && !ftruncate(memfd, 2 * MIB))
-		at = mmap(NULL, 4 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (at != MAP_FAILED) {
-		void *large = (void *)(((uintptr_t)at + 2 * MIB - 1) & ~(2 * MIB - 1));
-
-		large = mmap(large, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			     memfd, 0);
-		madvise(large, 2 * MIB, MADV_HUGEPAGE);
-		memset(large, 0, 2 * MIB);
-		munmap(at, 4 * MIB);
-		fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK);
-		create.memfd = memfd;
-		ret = ioctl(dev, UDMABUF_CREATE, &create);
-	}
-	if (ret < 0)
-		ret = -errno;
-	close(dev);
-	close(memfd);
-	return ret;
-}
-
 static int alloc(const struct source *src, size_t len)
 {
-	int fd = strcmp(src->name, "udmabuf") ? heap_alloc(src->name, len) :
-						udmabuf_alloc(len);
-
-	if (fd < 0) {
-		errno = -fd;
-		fail("a buffer of %zu KiB from %s", len / KIB, src->name);
-	}
-	return fd;
+	return source_alloc(src->name, len);
 }
 
-static void sync_cpu(int fd, uint64_t flags)
+static void sync_or_fail(int fd, uint64_t flags)
 {
-	struct dma_buf_sync sync = { .flags = flags };
-
-	if (ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync))
+	if (sync_cpu(fd, flags))
 		fail("sync");
 }
 
@@ -180,10 +77,10 @@ static void fill(int fd, size_t len, unsigned int seed, bool flat)
 	uint8_t *mem = map_cpu(fd, len);
 	size_t i;
 
-	sync_cpu(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
+	sync_or_fail(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
 	for (i = 0; i < len; i++)
 		mem[i] = flat ? seed : pattern(seed, i);
-	sync_cpu(fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
+	sync_or_fail(fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
 	munmap(mem, len);
 }
 
@@ -191,9 +88,9 @@ static void take(int fd, size_t len, uint8_t *copy)
 {
 	uint8_t *mem = map_cpu(fd, len);
 
-	sync_cpu(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
+	sync_or_fail(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
 	memcpy(copy, mem, len);
-	sync_cpu(fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
+	sync_or_fail(fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
 	munmap(mem, len);
 }
 
@@ -601,10 +498,10 @@ static void vivid_chain(struct camera *cam, const struct source *src, uint8_t *r
 	fd = alloc_chain(src, held, &nr, 256);
 	right = capture(cam, &fd, 1, 512 * KIB, reference, &err);
 	if (cam->contig)
-		check(err == -EFAULT, "%s: a chain of %s is refused as not contiguous (%s)",
-		      cam->what, src->name, strerror(-err));
+		result(err == -EFAULT, "%s: a chain of %s is refused as not contiguous (%s)",
+		       cam->what, src->name, strerror(-err));
 	else
-		check(right, "%s: captures into a chain of %s", cam->what, src->name);
+		result(right, "%s: captures into a chain of %s", cam->what, src->name);
 	close(fd);
 	for (i = 0; i < nr; i++)
 		if (held[i] >= 0)
@@ -615,7 +512,7 @@ static void vivid_chain(struct camera *cam, const struct source *src, uint8_t *r
 	camera_reference(cam, reference);
 	fd = alloc(src, 128 * KIB);
 	right = capture(cam, &fd, 1, 128 * KIB, reference, &err);
-	check(right, "%s: captures into one chunk of %s after it", cam->what, src->name);
+	result(right, "%s: captures into one chunk of %s after it", cam->what, src->name);
 	close(fd);
 }
 
@@ -643,7 +540,7 @@ static void vivid_instance(unsigned int instance, bool contig)
 
 	camera_control(&in, CID_TEST_PATTERN, COLOUR_BARS);
 	camera_reference(&in, reference);
-	check(levels(reference, width) == 8, "%s: its own frame has eight bars", in.what);
+	result(levels(reference, width) == 8, "%s: its own frame has eight bars", in.what);
 
 	for (i = 0; i < nr_sources; i++) {
 		const struct source *src = &sources[i];
@@ -655,8 +552,8 @@ static void vivid_instance(unsigned int instance, bool contig)
 			 */
 			fds[0] = alloc(src, len);
 			err = import(&in, fds[0]);
-			check(err == (contig ? 0 : -EFAULT), "%s: %s %s (%s)", in.what,
-			      contig ? "imports" : "cannot vmap", src->name, strerror(-err));
+			result(err == (contig ? 0 : -EFAULT), "%s: %s %s (%s)", in.what,
+			       contig ? "imports" : "cannot vmap", src->name, strerror(-err));
 			close(fds[0]);
 			continue;
 		}
@@ -670,8 +567,8 @@ static void vivid_instance(unsigned int instance, bool contig)
 
 		for (j = 0; j < FRAMES; j++)
 			fds[j] = alloc(src, len);
-		check(capture(&in, fds, FRAMES, len, reference, &err),
-		      "%s: captures into %s (%s)", in.what, src->name, strerror(-err));
+		result(capture(&in, fds, FRAMES, len, reference, &err),
+		       "%s: captures into %s (%s)", in.what, src->name, strerror(-err));
 		for (j = 0; j < FRAMES; j++)
 			close(fds[j]);
 	}
@@ -680,9 +577,9 @@ static void vivid_instance(unsigned int instance, bool contig)
 	for (i = 0, n = 0; i < nr_sources; i++)
 		if (sources[i].cpu)
 			fds[n++] = alloc(&sources[i], len);
-	check(capture(&in, fds, n, len, reference, &err),
-	      "%s: captures into buffers of %u heaps and udmabuf in turn (%s)", in.what, n - 1,
-	      strerror(-err));
+	result(capture(&in, fds, n, len, reference, &err),
+	       "%s: captures into buffers of %u heaps and udmabuf in turn (%s)", in.what, n - 1,
+	       strerror(-err));
 	while (n)
 		close(fds[--n]);
 
@@ -698,9 +595,9 @@ static void vivid_instance(unsigned int instance, bool contig)
 
 		/* The pictures are too large for one chunk. */
 		if (sources[i].cpu && !(contig && sources[i].chains))
-			check(loop(&out, &in, &sources[i], to, i + 1),
-			      "%s: puts out from %s, what %s gets", in.what, sources[i].name,
-			      to->name);
+			result(loop(&out, &in, &sources[i], to, i + 1),
+			       "%s: puts out from %s, what %s gets", in.what, sources[i].name,
+			       to->name);
 	}
 	close(in.fd);
 	close(out.fd);
@@ -730,8 +627,8 @@ static void beyond_part(void)
 			far = !far;
 		fd = alloc(&sources[i], 128 * KIB);
 		err = import(&in, fd);
-		check(err == (far ? -EBUSY : 0), "%s: %s, %s 4 GiB: %s", in.what,
-		      sources[i].name, far ? "above" : "below", strerror(-err));
+		result(err == (far ? -EBUSY : 0), "%s: %s, %s 4 GiB: %s", in.what,
+		       sources[i].name, far ? "above" : "below", strerror(-err));
 		close(fd);
 	}
 	close(in.fd);
@@ -786,8 +683,6 @@ static const struct piece {
 	{ LEN - RMEM_EDU_MEMORY, 512 * KIB - 24, RMEM_EDU_MEMORY },
 };
 
-#define NR_PIECES (sizeof(pieces) / sizeof(*pieces))
-
 /* Bytes of @copy that are not what they should be after the pieces were copied */
 static size_t wrong(const uint8_t *copy, unsigned int seed)
 {
@@ -797,7 +692,7 @@ static size_t wrong(const uint8_t *copy, unsigned int seed)
 	for (pos = 0; pos < LEN; pos++) {
 		uint8_t want = UNTOUCHED;
 
-		for (i = 0; i < NR_PIECES; i++)
+		for (i = 0; i < ARRAY_SIZE(pieces); i++)
 			if (pos >= pieces[i].to && pos - pieces[i].to < pieces[i].len)
 				want = pattern(seed, pos - pieces[i].to + pieces[i].from);
 		n += copy[pos] != want;
@@ -822,7 +717,7 @@ static size_t edu_between(const struct source *from, const struct source *to, un
 	/* Whoever bounces needs the calls of sync_cpu() to notice this. */
 	fill(a, LEN, seed, false);
 	fill(b, LEN, UNTOUCHED, true);
-	for (i = 0; i < NR_PIECES; i++) {
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		edu_copy(&src, pieces[i].from, pieces[i].len, false);
 		edu_copy(&dst, pieces[i].to, pieces[i].len, true);
 	}
@@ -854,13 +749,13 @@ static size_t edu_through(const struct source *dark, const struct source *lit)
 	fill(c, LEN, UNTOUCHED, true);
 	if (edu_map(&src, a) || edu_map(&mid, b) || edu_map(&dst, c))
 		fail("edu: %s", dark->name);
-	for (i = 0; i < NR_PIECES; i++) {
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		edu_copy(&src, pieces[i].from, pieces[i].len, false);
 		edu_copy(&mid, pieces[i].from, pieces[i].len, true);
 	}
 	/* The device's own memory has forgotten all of it by now. */
 	edu_copy(&src, 700 * KIB, RMEM_EDU_MEMORY, false);
-	for (i = 0; i < NR_PIECES; i++) {
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		if (!spoilt("copy"))
 			edu_copy(&mid, pieces[i].from, pieces[i].len, false);
 		edu_copy(&dst, pieces[i].to, pieces[i].len, true);
@@ -880,32 +775,30 @@ static size_t edu_through(const struct source *dark, const struct source *lit)
 /* Programs get nowhere near it. */
 static void dark_part(const struct source *src)
 {
-	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ };
 	int fd = alloc(src, LEN);
 	bool mapped = mmap(NULL, LEN, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED;
-	int sync_errno = ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) ? errno : 0;
+	int err = sync_cpu(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
 
-	check(!mapped && sync_errno == EOPNOTSUPP, "%s: no access by the CPU (%s)", src->name,
-	      strerror(sync_errno));
+	result(!mapped && err == -EOPNOTSUPP, "%s: no access by the CPU (%s)", src->name,
+	       strerror(-err));
 	close(fd);
 }
 
 /* Slots of the pool that are in use */
 static long slots(const struct source *pool)
 {
-	char path[512], text[32] = "";
-	FILE *file;
+	char path[512];
+	char *text;
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/swiotlb/%s/io_tlb_used", pool->name);
-	file = fopen(path, "r");
-	if (!file) {
+	text = read_text(path);
+	if (!text) {
 		/* Where a pool comes that was set up before that folder was. */
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/io_tlb_used", pool->name);
-		file = fopen(path, "r");
+		text = read_text(path);
 	}
-	if (!file || !fgets(text, sizeof(text), file))
+	if (!text)
 		fail("%s", path);
-	fclose(file);
 	return atol(text);
 }
 
@@ -927,34 +820,34 @@ static void edu_part(bool translated, const struct source *pool)
 		if (edu_map(&edu, fd))
 			fail("edu: %s", src->name);
 		if (pool)
-			check(slots(pool) == before, "edu: %s takes no slot of %s", src->name,
-			      pool->name);
+			result(slots(pool) == before, "edu: %s takes no slot of %s", src->name,
+			       pool->name);
 		right = translated ? edu_outside(&edu, src) : edu_inside(&edu, src);
-		check(right != spoilt("route"), "edu: %s: %u entries, at %#llx to %#llx",
-		      src->name, edu.map.nents, (unsigned long long)edu.map.lowest,
-		      (unsigned long long)edu.map.highest);
+		result(right != spoilt("route"), "edu: %s: %u entries, at %#llx to %#llx",
+		       src->name, edu.map.nents, (unsigned long long)edu.map.lowest,
+		       (unsigned long long)edu.map.highest);
 		close(edu.fd);
 		/* The buffer is still there, and so are its slots. */
 		released = pool ? before - slots(pool) : 0;
 		if (pool)
-			check(!released, "edu: unmapping %s releases %ld slots of %s", src->name,
-			      released, pool->name);
+			result(!released, "edu: unmapping %s releases %ld slots of %s", src->name,
+			       released, pool->name);
 		close(fd);
 
 		if (!src->cpu) {
 			dark_part(src);
 			n = edu_through(src, to);
-			check(!n, "edu: from %s to %s and back: %zu bytes wrong", to->name,
-			      src->name, n);
+			result(!n, "edu: from %s to %s and back: %zu bytes wrong", to->name,
+			       src->name, n);
 			continue;
 		}
 		n = edu_between(src, src, i);
-		check(!n, "edu: within %s: %zu bytes wrong", src->name, n);
+		result(!n, "edu: within %s: %zu bytes wrong", src->name, n);
 		n = edu_between(src, to, i + 100);
-		check(!n, "edu: from %s to %s: %zu bytes wrong", src->name, to->name, n);
+		result(!n, "edu: from %s to %s: %zu bytes wrong", src->name, to->name, n);
 	}
 	n = edu_between(source("udmabuf"), source("video@"), 200);
-	check(!n, "edu: from udmabuf to video: %zu bytes wrong", n);
+	result(!n, "edu: from udmabuf to video: %zu bytes wrong", n);
 }
 
 /*
@@ -983,8 +876,8 @@ static void bounce_part(const struct source *pool)
 		before = slots(pool);
 		err = edu_map(&edu, fd);
 		if (!src->pages) {
-			check(err == -EBUSY, "edu behind %s: %s is refused (%s)", pool->name,
-			      src->name, strerror(-err));
+			result(err == -EBUSY, "edu behind %s: %s is refused (%s)", pool->name,
+			       src->name, strerror(-err));
 			close(fd);
 			continue;
 		}
@@ -992,12 +885,12 @@ static void bounce_part(const struct source *pool)
 			fail("edu behind %s: %s", pool->name, src->name);
 
 		taken = slots(pool) - before;
-		check(edu_inside(&edu, pool), "edu behind %s: %s: DMA at %#llx to %#llx",
-		      pool->name, src->name, (unsigned long long)edu.map.lowest,
-		      (unsigned long long)edu.map.highest);
+		result(edu_inside(&edu, pool), "edu behind %s: %s: DMA at %#llx to %#llx",
+		       pool->name, src->name, (unsigned long long)edu.map.lowest,
+		       (unsigned long long)edu.map.highest);
 		/* Slots are of 2 KiB. */
-		check(taken == (own ? 0 : (long)(LEN / (2 * KIB))),
-		      "edu behind %s: %s takes %ld slots", pool->name, src->name, taken);
+		result(taken == (own ? 0 : (long)(LEN / (2 * KIB))),
+		       "edu behind %s: %s takes %ld slots", pool->name, src->name, taken);
 
 		/* No sync on purpose, the device being coherent */
 		mem = map_cpu(fd, LEN);
@@ -1006,18 +899,18 @@ static void bounce_part(const struct source *pool)
 		edu_copy(&edu, 4096, 1000, false);
 		edu_copy(&edu, 8192, 1000, true);
 		at_once = mem[8192] == 0x3c && mem[8192 + 999] == 0x3c;
-		check(at_once == own, "edu behind %s: %s is %sseen as it is", pool->name,
-		      src->name, own ? "" : "not ");
+		result(at_once == own, "edu behind %s: %s is %sseen as it is", pool->name,
+		       src->name, own ? "" : "not ");
 		munmap(mem, LEN);
 		close(edu.fd);
 		close(fd);
-		check(slots(pool) == before - (own ? (long)(LEN / (2 * KIB)) : 0),
-		      "edu behind %s: %s leaves no slot behind", pool->name, src->name);
+		result(slots(pool) == before - (own ? (long)(LEN / (2 * KIB)) : 0),
+		       "edu behind %s: %s leaves no slot behind", pool->name, src->name);
 
 		n = edu_between(src, pool, i);
-		check(!n, "edu behind %s: from %s: %zu bytes wrong", pool->name, src->name, n);
+		result(!n, "edu behind %s: from %s: %zu bytes wrong", pool->name, src->name, n);
 		n = edu_between(pool, src, i + 100);
-		check(!n, "edu behind %s: to %s: %zu bytes wrong", pool->name, src->name, n);
+		result(!n, "edu behind %s: to %s: %zu bytes wrong", pool->name, src->name, n);
 	}
 }
 
@@ -1042,8 +935,8 @@ static void consumer_import(int dev, const char *who, const struct rmem_consumer
 		int err = src->size ? EBUSY : EIO;
 
 		right = ioctl(dev, RMEM_CONSUMER_MAP, &map) && errno == err;
-		check(right, "%s: %s is refused (%s)", who, src->name,
-		      right ? strerror(err) : "it is not, or otherwise");
+		result(right, "%s: %s is refused (%s)", who, src->name,
+		       right ? strerror(err) : "it is not, or otherwise");
 		close(fd);
 		return;
 	}
@@ -1074,8 +967,8 @@ static void consumer_import(int dev, const char *who, const struct rmem_consumer
 	ioctl(dev, RMEM_CONSUMER_DMA, &dma);
 	right &= dma.bad == LEN;
 	ioctl(dev, RMEM_CONSUMER_UNMAP);
-	check(right, "%s: imports %s, %u entries, %s", who, src->name, map.nents,
-	      src == own ? "its own" : bounces ? "bounced" : "not its own");
+	result(right, "%s: imports %s, %u entries, %s", who, src->name, map.nents,
+	       src == own ? "its own" : bounces ? "bounced" : "not its own");
 	close(fd);
 }
 
@@ -1103,22 +996,6 @@ static void consumer_part(void)
 
 /* What there is */
 
-static bool attribute(const char *heap, const char *name, char *text, size_t size)
-{
-	char path[512];
-	FILE *file;
-	bool ok;
-
-	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/%s", heap, name);
-	file = fopen(path, "r");
-	ok = file && fgets(text, size, file);
-	if (file)
-		fclose(file);
-	if (ok)
-		text[strcspn(text, "\n")] = 0;
-	return ok;
-}
-
 /* A source's properties are those of sysfs, which the names in the tree agree with. */
 static void add_heap(const char *name)
 {
@@ -1131,26 +1008,24 @@ static void add_heap(const char *name)
 		{ "bank@", "carveout", "cached" },
 		{ "dsp@", "carveout", "none" },
 	};
-	char mode[32] = "", cpu[32] = "", base[32] = "", size[32] = "";
+	char *mode = strdup(attribute_text(name, "mode") ?: "");
+	char *cpu = strdup(attribute_text(name, "cpu_access") ?: "");
+	char *base = strdup(attribute_text(name, "base") ?: "");
 	struct source *src = &sources[nr_sources++];
 	unsigned int i;
 	bool known = false;
 
 	src->name = name;
-	attribute(name, "mode", mode, sizeof(mode));
-	attribute(name, "cpu_access", cpu, sizeof(cpu));
-	attribute(name, "base", base, sizeof(base));
-	attribute(name, "size", size, sizeof(size));
 	src->base = strtoull(base, NULL, 0);
-	src->size = strtoull(size, NULL, 0);
-	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+	src->size = attribute(name, "size");
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		known |= !strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)) &&
 			 !strcmp(mode, kinds[i].mode) && !strcmp(cpu, kinds[i].cpu);
 	src->cpu = strcmp(cpu, "none");
 	src->pages = !strcmp(cpu, "cached");
 	src->chains = !strcmp(mode, "restricted");
-	check(known && src->base == strtoull(strchr(name, '@') + 1, NULL, 16),
-	      "%s: %s, %s, at %s", name, mode, cpu, base);
+	result(known && src->base == strtoull(strchr(name, '@') + 1, NULL, 16),
+	       "%s: %s, %s, at %s", name, mode, cpu, base);
 }
 
 static bool has_part(const char *part)
@@ -1160,20 +1035,12 @@ static bool has_part(const char *part)
 	return at && (at[strlen(part)] == 0 || at[strlen(part)] == ':');
 }
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		fail("%s", path);
-	close(fd);
-}
-
 int main(void)
 {
 	char *heaps, *name;
 
-
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	need(has_part("vivid") || has_part("beyond") ? "/dev/video0" : "/dev/rmem-edu");
 	if (getenv("break"))
 		spoil = getenv("break");
 	heaps = strdup(getenv("heaps") ?: "");
@@ -1183,10 +1050,11 @@ int main(void)
 	sources[nr_sources++] = (struct source) {
 		.name = "udmabuf", .cpu = true, .pages = true,
 	};
-	write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
+	if (!write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise"))
+		fail("shmem_enabled");
 
 	if (spoilt("report"))
-		write_file("/dev/kmsg", "<4>WARNING: not a real one\n");
+		write_text("/dev/kmsg", "<4>WARNING: not a real one\n");
 	if (has_part("consumer"))
 		consumer_part();
 	if (has_part("vivid"))
@@ -1200,6 +1068,5 @@ int main(void)
 	if (has_part("bounce"))
 		bounce_part(source(getenv("pool") ?: ""));
 
-	printf("1..%u\n", tests);
-	return bad != 0;
+	return finish();
 }

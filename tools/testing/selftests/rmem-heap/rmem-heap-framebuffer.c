@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The program of make demo-framebuffer: draws into buffers of reserved-memory heaps and has the pl111 driver scan them out. demo= in the environment, from the kernel's
- * command line, says what to do:
+ * The program of make demo-framebuffer: draws into buffers of reserved-memory heaps and has the
+ * pl111 driver scan them out. demo= in the environment, from the kernel's command line, says what
+ * to do:
  *
  *	scanout		buffers of each heap, imported by a driver that has no region
  *	pool		the driver's own buffers and the heap's, from one pool
@@ -12,25 +13,15 @@
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <termios.h>
-#include <unistd.h>
 
 #include <drm/drm.h>
 #include <drm/drm_fourcc.h>
 #include <drm/drm_mode.h>
-#include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
+
+#include "rmem-heap.h"
 
 /*
  * With four bytes a pixel the controller's bus allows for no more: max-memory-bandwidth in
@@ -49,8 +40,8 @@ static int card = -1;
 static uint32_t crtc, connector;
 static struct drm_mode_modeinfo mode;
 
-__attribute__((format(printf, 3, 4)))
-static bool result(bool ok, const char *name, const char *why, ...)
+__printf(3, 4)
+static bool report(bool ok, const char *name, const char *why, ...)
 {
 	va_list args;
 
@@ -68,7 +59,7 @@ static bool result(bool ok, const char *name, const char *why, ...)
 	return ok;
 }
 
-__attribute__((noreturn)) static void finish(void)
+static __noreturn void the_end(void)
 {
 	printf("end: %u cases, %u failed\n", cases, failed);
 	fflush(stdout);
@@ -77,37 +68,20 @@ __attribute__((noreturn)) static void finish(void)
 }
 
 /* What no case is about; nothing makes sense after it. */
-__attribute__((noreturn)) static void stop(const char *what)
+static __noreturn void stop(const char *what)
 {
-	result(false, what, "%s", strerror(errno));
-	finish();
+	report(false, what, "%s", strerror(errno));
+	the_end();
 }
 
-static uint64_t attribute(const char *heap, const char *name)
+/* A number that sysfs has of a heap */
+static unsigned long long number(const char *heap, const char *file)
 {
-	char path[256];
-	unsigned long long value;
-	FILE *file;
+	uint64_t value = attribute(heap, file);
 
-	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/%s", heap, name);
-	file = fopen(path, "r");
-	if (!file || fscanf(file, "%lli", &value) != 1)
-		stop(path);
-	fclose(file);
+	if (value == ~0ULL)
+		stop(file);
 	return value;
-}
-
-static void text_attribute(const char *heap, const char *name, char *text, size_t len)
-{
-	char path[256];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/class/rmem_heap/%s/%s", heap, name);
-	file = fopen(path, "r");
-	if (!file || !fgets(text, len, file))
-		stop(path);
-	fclose(file);
-	text[strcspn(text, "\n")] = 0;
 }
 
 /*
@@ -132,7 +106,7 @@ static void read_font(void)
 	fclose(file);
 }
 
-static void write_text(uint32_t *pixels, int left, int top, int scale, const char *text)
+static void draw_text(uint32_t *pixels, int left, int top, int scale, const char *text)
 {
 	int wide = (6 * strlen(text) + 1) * scale, high = 9 * scale;
 	int x, y, column, row;
@@ -184,12 +158,12 @@ static void draw(uint32_t *pixels, const char *title, const char *subtitle)
 			}
 			pixels[y * WIDTH + x] = r << 16 | g << 8 | b;
 		}
-	write_text(pixels, 32, 48, 5, title);
-	write_text(pixels, 32, 192, 2, subtitle);
+	draw_text(pixels, 32, 48, 5, title);
+	draw_text(pixels, 32, 192, 2, subtitle);
 }
 
 /* The script outside takes what is on the screen. */
-static void shot(const char *name)
+static void take_shot(const char *name)
 {
 	static int port = -1;
 	struct termios settings;
@@ -247,9 +221,9 @@ static void open_display(void)
 	for (i = 0; i < conn.count_modes && i < 64 && !mode.clock; i++)
 		if (modes[i].hdisplay == WIDTH && modes[i].vdisplay == HEIGHT)
 			mode = modes[i];
-	if (!result(conn.connection == 1 && mode.clock, "a screen of 640x480",
+	if (!report(conn.connection == 1 && mode.clock, "a screen of 640x480",
 		    "connection %u, %u modes", conn.connection, conn.count_modes))
-		finish();
+		the_end();
 }
 
 static int add_framebuffer(uint32_t handle, uint32_t *fb)
@@ -302,12 +276,12 @@ static uint32_t scanout_address(void)
 
 static void check_address(const char *name, const char *heap)
 {
-	uint64_t base = attribute(heap, "base"), size = attribute(heap, "size");
+	uint64_t base = number(heap, "base"), size = number(heap, "size");
 	uint32_t at = scanout_address();
 	char what[128];
 
 	snprintf(what, sizeof(what), "%s: the controller reads from the region", name);
-	result(at >= base && at + LENGTH <= base + size, what, "reads at %#x, region at %#llx",
+	report(at >= base && at + LENGTH <= base + size, what, "reads at %#x, region at %#llx",
 	       at, (unsigned long long)base);
 }
 
@@ -321,25 +295,14 @@ struct buffer {
 	int fd;
 };
 
-static int heap_alloc(const char *heap, uint32_t len, struct buffer *buffer)
+static int heap_buffer(const char *heap, uint32_t len, struct buffer *buffer)
 {
-	struct dma_heap_allocation_data data = {
-		.len = len,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-	char path[128];
-	int fd, ret;
+	int fd = heap_alloc(heap, len);
 
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		stop(path);
-	ret = ioctl(fd, DMA_HEAP_IOCTL_ALLOC, &data) ? -errno : 0;
-	close(fd);
-	if (ret)
-		return ret;
-	*buffer = (struct buffer){ .len = len, .fd = data.fd };
-	buffer->map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, data.fd, 0);
+		return fd;
+	*buffer = (struct buffer){ .len = len, .fd = fd };
+	buffer->map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (buffer->map == MAP_FAILED)
 		stop("mmap of a heap's buffer");
 	return 0;
@@ -387,9 +350,7 @@ static void buffer_free(struct buffer *buffer)
 
 static void cpu_access(int fd, uint64_t flags)
 {
-	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_WRITE | flags };
-
-	if (ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync))
+	if (sync_cpu(fd, DMA_BUF_SYNC_WRITE | flags))
 		stop("DMA_BUF_IOCTL_SYNC");
 }
 
@@ -416,7 +377,7 @@ static void scanout(void)
 	struct { struct buffer buffer; uint32_t fb; } shown[3];
 	struct drm_prime_handle prime;
 	struct drm_gem_close gem;
-	char name[128], text[64];
+	char name[128];
 	struct buffer *buffer;
 	uint32_t fb;
 	unsigned int i;
@@ -426,21 +387,21 @@ static void scanout(void)
 		const char *heap = heaps[i].heap;
 
 		buffer = &shown[i].buffer;
-		text_attribute(heap, "mode", text, sizeof(text));
 		snprintf(name, sizeof(name), "%s is %s", heap, heaps[i].mode);
-		result(!strcmp(text, heaps[i].mode), name, "it is %s", text);
+		report(attribute_is(heap, "mode", heaps[i].mode), name, "it is %s",
+		       attribute_text(heap, "mode"));
 
-		ret = heap_alloc(heap, LENGTH, buffer);
+		ret = heap_buffer(heap, LENGTH, buffer);
 		snprintf(name, sizeof(name), "%s: a buffer of the heap", heap);
-		if (!result(!ret && attribute(heap, "used") >= LENGTH, name, "%s, used %llu",
-			    strerror(-ret), (unsigned long long)attribute(heap, "used")))
-			finish();
+		if (!report(!ret && number(heap, "used") >= LENGTH, name, "%s, used %llu",
+			    strerror(-ret), number(heap, "used")))
+			the_end();
 
 		prime = (struct drm_prime_handle){ .fd = buffer->fd };
 		ret = ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
 		snprintf(name, sizeof(name), "%s: pl111 imports it", heap);
-		if (!result(!ret, name, "%s", strerror(errno)))
-			finish();
+		if (!report(!ret, name, "%s", strerror(errno)))
+			the_end();
 		/* Kept apart from .handle, which is for buffers of the driver's own */
 		ret = add_framebuffer(prime.handle, &fb);
 		shown[i].fb = fb;
@@ -451,24 +412,24 @@ static void scanout(void)
 		draw_in_heap(buffer, heap, heaps[i].subtitle);
 		ret = ret ?: show(fb);
 		snprintf(name, sizeof(name), "%s: on the screen", heap);
-		if (!result(!ret, name, "%s", strerror(errno)))
-			finish();
+		if (!report(!ret, name, "%s", strerror(errno)))
+			the_end();
 		check_address(heap, heap);
-		shot(heaps[i].mode);
+		take_shot(heaps[i].mode);
 	}
 
 	/* Back to the second one, which is drawn into while it is scanned out. */
 	if (show(shown[1].fb))
 		stop("DRM_IOCTL_MODE_SETCRTC");
-	shot("carveout-again");
+	take_shot("carveout-again");
 	draw_in_heap(&shown[1].buffer, heaps[1].heap, "carveout, drawn while it was shown");
-	shot("carveout-live");
+	take_shot("carveout-live");
 
 	/* The file and its mapping are gone, the controller still has the buffer. */
 	buffer_free(&shown[1].buffer);
-	result(attribute(heaps[1].heap, "buffers") == 1,
+	report(number(heaps[1].heap, "buffers") == 1,
 	       "a closed buffer lives as long as it is shown", "it is gone");
-	shot("carveout-closed");
+	take_shot("carveout-closed");
 
 	if (show(0))
 		stop("DRM_IOCTL_MODE_SETCRTC");
@@ -478,8 +439,8 @@ static void scanout(void)
 		if (ioctl(card, DRM_IOCTL_MODE_RMFB, &shown[i].fb))
 			stop("DRM_IOCTL_MODE_RMFB");
 		snprintf(name, sizeof(name), "%s: has everything back", heaps[i].heap);
-		result(!attribute(heaps[i].heap, "used") && !attribute(heaps[i].heap, "buffers"),
-		       name, "used %llu", (unsigned long long)attribute(heaps[i].heap, "used"));
+		report(!number(heaps[i].heap, "used") && !number(heaps[i].heap, "buffers"),
+		       name, "used %llu", number(heaps[i].heap, "used"));
 	}
 }
 
@@ -523,9 +484,9 @@ static uint32_t rounded(uint32_t len)
 
 static void numbers(const char *name, uint64_t available, uint64_t used)
 {
-	uint64_t have_available = attribute(VRAM, "available"), have_used = attribute(VRAM, "used");
+	uint64_t have_available = number(VRAM, "available"), have_used = number(VRAM, "used");
 
-	result(have_available == available && have_used == used, name,
+	report(have_available == available && have_used == used, name,
 	       "available %llu, not %llu, used %llu, not %llu", (unsigned long long)have_available,
 	       (unsigned long long)available, (unsigned long long)have_used,
 	       (unsigned long long)used);
@@ -535,37 +496,36 @@ static void numbers(const char *name, uint64_t available, uint64_t used)
 static void full(const char *name)
 {
 	struct buffer buffer;
-	int heap = heap_alloc(VRAM, PAGE, &buffer), driver = driver_alloc_len(PAGE, &buffer);
+	int heap = heap_buffer(VRAM, PAGE, &buffer), driver = driver_alloc_len(PAGE, &buffer);
 
-	result(heap == -ENOMEM && driver == -ENOMEM, name, "heap: %s, driver: %s",
+	report(heap == -ENOMEM && driver == -ENOMEM, name, "heap: %s, driver: %s",
 	       strerror(-heap), strerror(-driver));
 }
 
 static void one_pool(void)
 {
 	static struct buffer buffers[MANY];
-	const uint32_t whole = attribute(VRAM, "size"), each = rounded(LENGTH);
+	const uint32_t whole = number(VRAM, "size"), each = rounded(LENGTH);
 	struct drm_prime_handle prime;
 	uint32_t fb, wrong, word, heap_bytes, driver_bytes, len, random = 1;
 	struct buffer screen;
 	unsigned int i, count, fails;
-	char text[64];
 	int ret;
 
-	text_attribute(VRAM, "mode", text, sizeof(text));
-	result(!strcmp(text, "coherent"), VRAM " is coherent", "it is %s", text);
-	text_attribute(VRAM, "exported_by", text, sizeof(text));
-	result(!strcmp(text, "rmem_heap.export"), VRAM " is exported by the administrator",
-	       "by %s", text);
+	report(attribute_is(VRAM, "mode", "coherent"), VRAM " is coherent", "it is %s",
+	       attribute_text(VRAM, "mode"));
+	report(attribute_is(VRAM, "exported_by", "rmem_heap.export"),
+	       VRAM " is exported by the administrator", "by %s",
+	       attribute_text(VRAM, "exported_by"));
 	numbers("the pool is empty", whole, 0);
 
 	/* The driver thinks that what it can show is only what it has allocated. */
-	if (heap_alloc(VRAM, LENGTH, &buffers[0]))
+	if (heap_buffer(VRAM, LENGTH, &buffers[0]))
 		stop("a buffer of the heap");
 	numbers("a heap buffer comes out of the pool", whole - each, each);
 	prime = (struct drm_prime_handle){ .fd = buffers[0].fd };
 	ret = ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime) ? -errno : 0;
-	result(ret == -EINVAL, "pl111 with a memory-region refuses every import", "%s",
+	report(ret == -EINVAL, "pl111 with a memory-region refuses every import", "%s",
 	       strerror(-ret));
 	buffer_free(&buffers[0]);
 	numbers("a refused import leaves nothing behind", whole, 0);
@@ -577,30 +537,30 @@ static void one_pool(void)
 	draw(screen.map, VRAM, "coherent pool, buffer of the driver");
 	printf("drawn: %s, buffer of the driver\n", VRAM);
 	ret = add_framebuffer(screen.handle, &fb) ?: show(fb);
-	if (!result(!ret, "the driver's buffer: on the screen", "%s", strerror(errno)))
-		finish();
+	if (!report(!ret, "the driver's buffer: on the screen", "%s", strerror(errno)))
+		the_end();
 	check_address("the driver's buffer", VRAM);
-	shot("driver");
+	take_shot("driver");
 
-	for (count = 0; !(ret = heap_alloc(VRAM, LENGTH, &buffers[count])); count++)
+	for (count = 0; !(ret = heap_buffer(VRAM, LENGTH, &buffers[count])); count++)
 		mark(&buffers[count], count);
-	result(count == whole / each - 1 && ret == -ENOMEM, "the heap gets the rest, then ENOMEM",
+	report(count == whole / each - 1 && ret == -ENOMEM, "the heap gets the rest, then ENOMEM",
 	       "%u buffers, then %s", count, strerror(-ret));
 	numbers("nothing is available", 0, whole - each);
 	full("the heap has it all: ENOMEM for the heap and for the driver");
-	shot("driver-full");
+	take_shot("driver-full");
 	wrong = wrong_words(buffers, count);
-	result(!wrong, "the heap's buffers are intact", "%u words", wrong);
+	report(!wrong, "the heap's buffers are intact", "%u words", wrong);
 
 	buffer_free(&buffers[1]);
 	ret = driver_alloc(WIDTH, HEIGHT, &buffers[1]);
-	if (result(!ret, "what the heap frees the driver gets", "%s", strerror(-ret)))
+	if (report(!ret, "what the heap frees the driver gets", "%s", strerror(-ret)))
 		mark(&buffers[1], 1);
 	numbers("and it is counted as the driver's", 0, whole - 2 * each);
 	full("and no page more");
 	wrong = wrong_words(buffers, count);
-	result(!wrong, "heap and driver hold different memory", "%u words", wrong);
-	shot("driver-between");
+	report(!wrong, "heap and driver hold different memory", "%u words", wrong);
+	take_shot("driver-between");
 	for (i = 0; i < count; i++)
 		buffer_free(&buffers[i]);
 	numbers("only the screen is left", whole - each, 0);
@@ -612,22 +572,22 @@ static void one_pool(void)
 	/* The other way round */
 	for (count = 0; !(ret = driver_alloc_len(1 << 20, &buffers[count])); count++)
 		mark(&buffers[count], count);
-	result(count == whole >> 20 && ret == -ENOMEM, "the driver fills the pool, then ENOMEM",
+	report(count == whole >> 20 && ret == -ENOMEM, "the driver fills the pool, then ENOMEM",
 	       "%u buffers, then %s", count, strerror(-ret));
 	numbers("it is all the driver's", 0, 0);
 	full("the driver has it all: ENOMEM for the heap and for the driver");
 	buffer_free(&buffers[3]);
-	ret = heap_alloc(VRAM, 1 << 20, &buffers[3]);
-	if (result(!ret, "what the driver frees the heap gets", "%s", strerror(-ret))) {
+	ret = heap_buffer(VRAM, 1 << 20, &buffers[3]);
+	if (report(!ret, "what the driver frees the heap gets", "%s", strerror(-ret))) {
 		for (word = wrong = 0; word < buffers[3].len / 4; word++)
 			wrong += buffers[3].map[word] != 0;
-		result(!wrong, "and it is cleared", "%u words", wrong);
+		report(!wrong, "and it is cleared", "%u words", wrong);
 		mark(&buffers[3], 3);
 	}
 	numbers("and it is counted as the heap's", 0, 1 << 20);
 	full("and not a page more");
 	wrong = wrong_words(buffers, count);
-	result(!wrong, "driver and heap hold different memory", "%u words", wrong);
+	report(!wrong, "driver and heap hold different memory", "%u words", wrong);
 	for (i = 0; i < count; i++)
 		buffer_free(&buffers[i]);
 	numbers("the pool is empty once more", whole, 0);
@@ -637,7 +597,7 @@ static void one_pool(void)
 		random = random * 1103515245u + 12345;
 		len = ((random >> 16) % 96 + 1) * PAGE;
 		do {
-			ret = count & 1 ? heap_alloc(VRAM, len, &buffers[count]) :
+			ret = count & 1 ? heap_buffer(VRAM, len, &buffers[count]) :
 					  driver_alloc_len(len, &buffers[count]);
 			if (!ret || len == PAGE)
 				break;
@@ -651,24 +611,26 @@ static void one_pool(void)
 		mark(&buffers[count], count);
 		count++;
 	}
-	result(fails == 2 && count > 20 && heap_bytes + driver_bytes == whole,
+	report(fails == 2 && count > 20 && heap_bytes + driver_bytes == whole,
 	       "buffers of all sizes in turn fill the pool", "%u, %u and %u bytes: %s", count,
 	       heap_bytes, driver_bytes, strerror(-ret));
 	numbers("each one's bytes are counted right", 0, heap_bytes);
 	full("the pool is full for both");
 	wrong = wrong_words(buffers, count);
-	result(!wrong, "no two of them overlap", "%u words", wrong);
+	report(!wrong, "no two of them overlap", "%u words", wrong);
 	for (i = 0; i < count; i++)
 		buffer_free(&buffers[i]);
 	numbers("nothing is lost", whole, 0);
-	result(!attribute(VRAM, "buffers"), "no buffer is left", "%llu are",
-	       (unsigned long long)attribute(VRAM, "buffers"));
+	report(!number(VRAM, "buffers"), "no buffer is left", "%llu are",
+	       number(VRAM, "buffers"));
 }
 
 int main(void)
 {
 	const char *what = getenv("demo") ?: "";
 
+	need("/dev/dri/card0");
+	need(HEAPS "/" VRAM);
 	read_font();
 	open_display();
 	if (!strcmp(what, "scanout"))
@@ -676,6 +638,6 @@ int main(void)
 	else if (!strcmp(what, "pool"))
 		one_pool();
 	else
-		result(false, "demo=", "is '%s'", what);
-	finish();
+		report(false, "demo=", "is '%s'", what);
+	the_end();
 }
