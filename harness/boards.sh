@@ -23,11 +23,11 @@ src=$root/harness/hostile
 for kernel in "$build/${KERNEL:-um}" "$build/um-plain"; do
 	[ -x "$kernel/linux" ] || die "there is no ${kernel#"$root/"}/linux; run: make boards"
 done
-"$root/harness/deps.sh" gcc libc6-dev libfdt-dev device-tree-compiler python3
+"$root/harness/deps.sh" gcc libc6-dev libfdt-dev device-tree-compiler python3 python3-libfdt
 lock_folder "$dir"
 gcc -static -O2 -Wall -Wextra -Werror -o "$dir/init.new" "$src/init.c"
 cmp -s "$dir/init.new" "$dir/init" || mv "$dir/init.new" "$dir/init"
 rm -f "$dir/init.new"
 make -s -C "$root/tools/dma/rmem-heap" OUTPUT="$dir"
 "$root/harness/check/initrd.sh" "$dir/init.cpio" init="$dir/init" >/dev/null
-PYTHONDONTWRITEBYTECODE=1 exec python3 -u "$root/harness/boards.py" "$root" "$dir"
+PYTHONDONTWRITEBYTECODE=1 exec /usr/bin/python3 -u "$root/harness/boards.py" "$root" "$dir"

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Flattened device trees, as nodes and properties; names are bytes, and so are values."""
+import os
 import struct
+
+import libfdt
 
 
 class Node:
@@ -42,35 +45,16 @@ class Node:
 
 def parse(blob):
     """(root, reservations) of a flattened device tree"""
-    magic, _, structs, strings, rsv = struct.unpack_from(">5I", blob)
-    assert magic == 0xd00dfeed
-    reservations = []
-    while True:
-        base, size = struct.unpack_from(">QQ", blob, rsv)
-        rsv += 16
-        if not base and not size:
-            break
-        reservations.append((base, size))
-    pos, node, root, names = structs, None, None, {}
-    while True:
-        token, = struct.unpack_from(">I", blob, pos)
-        pos += 4
-        if token == 1:
-            end = blob.index(b"\0", pos)
-            node = Node(blob[pos:end], node)
-            root = root or node
-            pos = (end + 4) & ~3
-        elif token == 2:
-            node = node.parent
-        elif token == 3:
-            size, off = struct.unpack_from(">II", blob, pos)
-            pos += 8
-            if off not in names:
-                names[off] = blob[strings + off:blob.index(b"\0", strings + off)]
-            node.props.setdefault(names[off], blob[pos:pos + size])
-            pos = (pos + size + 3) & ~3
-        elif token == 9:
-            return root, reservations
+    tree, off, depth, path = libfdt.FdtRo(blob), 0, 0, {-1: None}
+    while depth >= 0:
+        path[depth] = node = Node(os.fsencode(tree.get_name(off)), path[depth - 1])
+        at = tree.first_property_offset(off, libfdt.QUIET_NOTFOUND)
+        while at >= 0:
+            prop = tree.get_property_by_offset(at)
+            node.props.setdefault(os.fsencode(prop.name), bytes(prop))
+            at = tree.next_property_offset(at, libfdt.QUIET_NOTFOUND)
+        off, depth = tree.next_node(off, depth)
+    return path[0], [tuple(tree.get_mem_rsv(i)) for i in range(tree.num_mem_rsv())]
 
 
 def frame(root):

@@ -1,25 +1,32 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""usage: hostile.py ROOT DIR fixed|all|SEED...|FIRST-LAST   (called by hostile.sh)
+"""usage: hostile.py ROOT DIR fixed|all|BLOCK...|FIRST-LAST   (called by hostile.sh)
 
-Boots a tree for each seed, and the kept ones, and compares what the machine says with what
-`rmem-heap check` predicts. What fails is made smaller for as long as it fails in the same way.
+Boots the trees that hypothesis draws, 100 a block, and the kept ones, and compares what the machine
+says with what `rmem-heap check` predicts. The first failure ends its block: hypothesis shrinks that
+tree for as long as it fails in the same way.
 """
+import glob
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import time
 
+from hypothesis import Phase, Verbosity, find, reject, settings
+from hypothesis.errors import NoSuchExample
+
+import trees
 import verdict
 
 ROOT, DIR = sys.argv[1:3]
 HERE = os.path.dirname(os.path.abspath(__file__))
-GEN, INITRD, TOOL = DIR + "/gen", DIR + "/init.cpio", DIR + "/rmem-heap"
-LIMIT = 20
+INITRD, TOOL = DIR + "/init.cpio", DIR + "/rmem-heap"
+DTB, LOG = DIR + "/now.dtb", DIR + "/now.log"
 MEM = "512M"
-SHRINK_BOOTS = 250
+SHRINK_BOOTS = 400
 
 CELLS = r"WARNING: \S*drivers/of/(base\.c:\d+ at of_bus_n_(addr|size)_cells|" \
     r"fdt\.c:\d+ at early_init_dt_scan_root)"
@@ -57,10 +64,6 @@ STACK = re.compile(r"(?:\] \? |RIP: \w+:)(\w[\w.]*)\+0x(?!0/)")
 OURS = re.compile(r"\b(rmem|heap|carveout)_")
 
 
-def run(*args, **kw):
-    return subprocess.run(args, check=True, stdout=subprocess.PIPE, **kw).stdout.decode()
-
-
 def trace(text, line):
     """The functions on the stack of a report"""
     part = text[text.index(line):]
@@ -68,17 +71,21 @@ def trace(text, line):
     return " " + " ".join(STACK.findall(part))
 
 
-def try_tree(dtb, cmdline, log):
-    """(what is wrong, the tree, remarks)"""
-    said, = verdict.predict(TOOL, "--cmdline", cmdline, "--mem", MEM, dtb)
-    with open(dtb, "rb") as f:
-        tree = verdict.Tree(f.read(), said, cmdline)
-    limit = 5 if any(when(tree) for _, when in FATAL) else LIMIT
-    rc, console = verdict.boot(ROOT, INITRD, dtb, cmdline, log, limit, MEM)
+def try_tree(blob, cmdline):
+    """(what is wrong, the tree, remarks); the console is in LOG"""
+    with open(DTB, "wb") as f:
+        f.write(blob)
+    try:
+        said, = verdict.predict(TOOL, "--cmdline", cmdline, "--mem", MEM, DTB)
+    except RuntimeError as error:
+        return [("checker", str(error))], verdict.Tree(blob, {"regions": []}, cmdline), []
+    tree = verdict.Tree(blob, said, cmdline)
+    fatal = [what for what, when in FATAL if when(tree)]
+    rc, console = verdict.boot(ROOT, INITRD, DTB, cmdline, LOG, 5 if fatal else 20, MEM)
     text = console.decode(errors="replace").replace("\r", "")
     bad, remarks, ended = [], [], False
     # What is a report, harness/reports.sh says; here it is which one it is.
-    out = subprocess.run([ROOT + "/harness/reports.sh", log], stdout=subprocess.PIPE).stdout
+    out = subprocess.run([ROOT + "/harness/reports.sh", LOG], stdout=subprocess.PIPE).stdout
     first = []
     for line in re.findall(r"^\d+:(.*)", out.decode(errors="replace").replace("\r", ""), re.M) + \
             re.findall(r".*RIP: .*", text):
@@ -101,190 +108,144 @@ def try_tree(dtb, cmdline, log):
         bad.append(("report " + where, first[0]))
     if ended and rc not in (0, 124):
         return bad, tree, remarks
-    if rc and "\nH done" not in text and not ours and \
-       not re.search(r"^(<\d>)?rmem_heap", text, re.M):
-        fatal = [what for what, when in FATAL if when(tree)]
-        if fatal:
-            return [], tree, remarks + fatal
-    if rc == 124:
-        bad.append(("timeout", "not done after %d seconds" % limit))
-    elif rc:
-        bad.append(("crash", "the machine ended with status %d" % rc))
-    elif "\nH done" not in text:
-        bad.append(("crash", "the program in it did not get to its end"))
+    done = "\nH done" in text
+    if fatal and not ours and (
+            rc and not done and not re.search(r"^(<\d>)?rmem_heap", text, re.M) or
+            # The blob was overwritten, too, before the kernel made nodes of it.
+            re.search("^OF: fdt: .*: CRC check failed", text, re.M)):
+        return [], tree, remarks + fatal
+    if rc or not done:
+        bad.append(("timeout" if rc == 124 else "crash", "the machine ended with status %d%s" %
+                    (rc, "" if done else ", and the program in it did not get to its end")))
     else:
         bad += verdict.compare(tree, console)
     return bad, tree, remarks
 
 
-def shrink(dtb, cmdline, kind, base):
-    """Leave out what can be, while a failure of this kind remains"""
-    boots, log, small = 0, base + ".log", base + ".dtb"
-    shutil.copy(dtb, small)
+class Run:
+    def __init__(self):
+        self.n = self.failed = self.regions = self.heaps = self.excused = self.depends = 0
+        self.start = self.last = time.time()
 
-    def still(tree, line):
-        nonlocal boots
-        boots += 1
-        return any(k == kind for k, _ in try_tree(tree, line, base + ".try.log")[0])
+    def line(self, good, text):
+        self.n += 1
+        self.failed += not good
+        print("%s %d - %s" % ("ok" if good else "not ok", self.n, text))
+        if time.time() - self.last > 10:
+            self.last = time.time()
+            print("# %d lines, %d failed, %d s" % (self.n, self.failed, self.last - self.start))
 
-    changed = True
-    while changed and boots < SHRINK_BOOTS:
-        changed = False
-        words = cmdline.split()
-        for i in range(len(words)):
-            # A parameter, or else one of the names in it
-            prefix, _, names = words[i].partition("=")
-            names = names.split(":")
-            options = [words[:i] + words[i + 1:]]
-            if len(names) > 1:
-                options += [words[:i] + [prefix + "=" + ":".join(names[:j] + names[j + 1:])] +
-                            words[i + 1:] for j in range(len(names))]
-            option = next((o for o in options if boots < SHRINK_BOOTS and
-                           still(small, " ".join(o))), None)
-            if option is not None:
-                cmdline, changed = " ".join(option), True
-                break
-        n = 0
-        while n < int(run(GEN, "count", small)) and boots < SHRINK_BOOTS:
-            run(GEN, "drop", str(n), small, base + ".try.dtb")
-            if still(base + ".try.dtb", cmdline):
-                os.replace(base + ".try.dtb", small)
-                changed = True
-            else:
-                n += 1
-    bad = try_tree(small, cmdline, log)[0]
-    with open(base + ".cmdline", "w") as f:
+    def one(self, name, blob, cmdline):
+        """What is wrong"""
+        bad, tree, remarks = try_tree(blob, cmdline)
+        with open(LOG, "rb") as f:
+            heaps = max(f.read().count(b"\nH heap ") - 1, 0)
+        self.regions += len(tree.regions)
+        self.heaps += heaps
+        self.depends += sum(r.depends for r in tree.regions)
+        self.excused += bool(remarks)
+        self.line(not bad, "%s: %d region%s, %d heap%s%s" % (
+            name, len(tree.regions), "s"[len(tree.regions) == 1:], heaps, "s"[heaps == 1:],
+            " (tolerated: %s)" % ", ".join(sorted(set(remarks))) if remarks else ""))
+        for b in bad:
+            print("# %s: %s" % b)
+        return bad
+
+    def block(self, number):
+        """Whether 100 trees passed"""
+        drawn, tried, kind, boots, smallest = set(), {}, None, 0, 0
+
+        def fails(example):
+            nonlocal kind, boots, smallest
+            tree, size = example[1:], len(example[1]) + len(example[2])
+            if kind is None:
+                # hypothesis also tries variants of each tree, which keep its number. Other trees
+                # show more.
+                if example[0] in drawn or tree in drawn:
+                    reject()
+                drawn.update((example[0], tree))
+                bad = self.one("block %d, %d" % (number, len(drawn) // 2), *tree)
+                if bad:
+                    kind, tried[tree], smallest = bad[0][0], True, size
+            elif tree not in tried and boots < SHRINK_BOOTS and size <= smallest:
+                boots += 1
+                tried[tree] = any(k == kind for k, _ in try_tree(*tree)[0])
+                smallest = size if tried[tree] else smallest
+            return tried.get(tree, False)
+
+        try:
+            shrinks = os.environ.get("SHRINK", "1") != "0" and self.failed < 10
+            _, *small = find(trees.trees(), fails, random=random.Random(number), settings=settings(
+                max_examples=100, database=None, deadline=None, verbosity=Verbosity.quiet,
+                phases=[Phase.generate] + [Phase.shrink] * shrinks))
+        except NoSuchExample:
+            return True
+        print("# shrunk with %d boots to %s" % (boots, save("block-%d" % number, *small)))
+        return False
+
+
+def save(name, blob, cmdline):
+    """Boots a tree that fails once more, and keeps what shows it in build/hostile/failed"""
+    to = DIR + "/failed/" + name
+    for b in try_tree(blob, cmdline)[0]:
+        print("# still: %s: %s" % b)
+    for path, ext in (LOG, ".log"), (DTB, ".dtb"):
+        shutil.copy(path, to + ext)
+    with open(to + ".cmdline", "w") as f:
         f.write(cmdline + "\n")
-    with open(base + ".txt", "w") as f:
-        f.write("".join("%s: %s\n" % b for b in bad))
-    with open(base + ".dts", "w") as f:
-        subprocess.call(["dtc", "-q", "-f", "-I", "dtb", "-O", "dts", small], stdout=f)
-    for name in (".try.dtb", ".try.log"):
-        if os.path.exists(base + name):
-            os.remove(base + name)
-    return bad, boots
+    subprocess.call(["dtc", "-q", "-f", "-I", "dtb", "-O", "dts", "-o", to + ".dts", DTB])
+    return os.path.relpath(to, ROOT) + ".dtb (.dts, .cmdline, .log)"
 
 
 def kept_trees():
     """NAME.dts or NAME.dtb, with NAME.cmdline"""
-    folder = HERE + "/kept"
-    for name in sorted(os.listdir(folder)):
-        base, ext = os.path.splitext(name)
-        if ext not in (".dts", ".dtb"):
-            continue
-        dtb = DIR + "/kept-" + base + ".dtb"
+    for path in sorted(glob.glob(HERE + "/kept/*.dt[sb]")):
+        base, ext = os.path.splitext(path)
         if ext == ".dts":
-            subprocess.check_call(["dtc", "-q", "-f", "-I", "dts", "-O", "dtb", "-o", dtb,
-                                   folder + "/" + name])
+            blob = subprocess.check_output(["dtc", "-q", "-f", "-O", "dtb", path])
         else:
-            shutil.copy(folder + "/" + name, dtb)
+            with open(path, "rb") as f:
+                blob = f.read()
         line = ""
-        if os.path.exists(folder + "/" + base + ".cmdline"):
-            with open(folder + "/" + base + ".cmdline") as f:
+        if os.path.exists(base + ".cmdline"):
+            with open(base + ".cmdline") as f:
                 line = f.read().strip()
-        yield base, dtb, line
-
-
-def key():
-    """What a seed that has passed depends on"""
-    files = [verdict.kernel(ROOT), GEN, TOOL, DIR + "/init", HERE + "/hostile.py",
-             HERE + "/verdict.py", HERE + "/fdt.py"]
-    return verdict.content(files)[:16]
+        yield os.path.basename(base), blob, line
 
 
 def main():
     what = sys.argv[3:]
-    kept, resume = True, False
-    if what == ["fixed"]:
-        seeds = range(1, 101)
-    elif what == ["all"]:
-        seeds, resume = range(1, 2001), True
-    else:
-        kept, seeds = False, []
-        for w in what:
-            first, _, last = w.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
-    passed_file = "%s/passed.%s" % (DIR, key())
-    passed = set()
-    if resume and os.path.exists(passed_file):
-        with open(passed_file) as f:
-            passed = {int(line) for line in f}
+    blocks = {"fixed": ["1"], "all": ["1-20"]}.get(what[0], what)
+    blocks = [n for first, _, last in (w.partition("-") for w in blocks)
+              for n in range(int(first), int(last or first) + 1)]
+    # What a block that has passed depends on
+    files = [verdict.kernel(ROOT), TOOL, DIR + "/init", *sorted(glob.glob(HERE + "/*.py"))]
+    record = "%s/passed.%s" % (DIR, verdict.content(files)[:16])
     os.makedirs(DIR + "/failed", exist_ok=True)
-    start = last = time.time()
-    n = failed = skipped = nregions = nheaps = 0
-    excused = depends = 0
-
-    def one(name, base, dtb, cmdline):
-        nonlocal n, failed, nregions, nheaps, excused, depends
-        n += 1
-        log = DIR + "/now.log"
-        bad, tree, remarks = try_tree(dtb, cmdline, log)
-        with open(log, "rb") as f:
-            console = f.read()
-        heaps = console.count(b"\nH heap ") - 1 if b"\nH heap " in console else 0
-        nregions += len(tree.regions)
-        nheaps += heaps
-        depends += sum(r.depends for r in tree.regions)
-        excused += bool(remarks)
-        text = "%s: %d region%s, %d heap%s" % (
-            name, len(tree.regions), "s"[len(tree.regions) == 1:], heaps, "s"[heaps == 1:])
-        if remarks:
-            text += " (tolerated: %s)" % ", ".join(sorted(set(remarks)))
-        print("%s %d - %s" % ("not ok" if bad else "ok", n, text))
-        if not bad:
-            return True
-        failed += 1
-        for k, t in bad:
-            print("# %s: %s" % (k, t))
-        to = DIR + "/failed/" + base
-        shutil.copy(log, to + ".whole.log")
-        shutil.copy(dtb, to + ".whole.dtb")
-        with open(to + ".whole.cmdline", "w") as f:
-            f.write(cmdline + "\n")
-        if os.environ.get("SHRINK", "1") != "0" and failed <= 10:
-            small, boots = shrink(dtb, cmdline, bad[0][0], to)
-            print("# shrunk with %d boots to %s.dtb (.dts, .cmdline, .log)" %
-                  (boots, os.path.relpath(to, ROOT)))
-            for k, t in small:
-                print("# still: %s: %s" % (k, t))
-        return False
-
-    if kept:
-        for base, dtb, cmdline in kept_trees():
-            one("kept " + base, base, dtb, cmdline)
-    dtb = DIR + "/now.dtb"
-    with open(passed_file, "a") as record:
-        for seed in seeds:
-            if seed in passed:
-                skipped += 1
-                continue
-            run(GEN, str(seed), dtb)
-            with open(dtb + ".cmdline") as f:
-                cmdline = f.read().strip()
-            if one("seed %d" % seed, "seed-%d" % seed, dtb, cmdline) and resume:
-                record.write("%d\n" % seed)
-                record.flush()
-            if time.time() - last > 10:
-                last = time.time()
-                print("# %d trees, %d failed, %d s" % (n, failed, last - start))
-            sys.stdout.flush()
-    if skipped:
-        n += 1
-        print("ok %d - %d seeds have passed before, with this kernel" % (n, skipped))
+    with open(record, "a+") as f:
+        f.seek(0)
+        passed = f.read().split() if what == ["all"] else []
+    run = Run()
+    if what[0] in ("fixed", "all"):
+        for name, blob, cmdline in kept_trees():
+            if run.one("kept " + name, blob, cmdline):
+                save(name, blob, cmdline)
+    for number in blocks:
+        if str(number) in passed:
+            run.line(True, "block %d has passed before, with this kernel" % number)
+        elif run.block(number):
+            with open(record, "a") as f:
+                f.write("%d\n" % number)
     # An excuse for everything would be a test of nothing.
-    n += 1
-    few = excused <= max(3, (n + 4) // 5)
-    failed += not few
-    print("%s %d - few trees make others report: %d" % ("ok" if few else "not ok", n, excused))
-    n += 1
-    few = depends <= nregions // 10 + 10
-    failed += not few
-    print("%s %d - few predictions depend on more than the tree: %d of %d" %
-          ("ok" if few else "not ok", n, depends, nregions))
-    print("1..%d" % n)
+    run.line(run.excused <= max(3, (run.n + 5) // 5),
+             "few trees make others report: %d" % run.excused)
+    run.line(run.depends <= run.regions // 10 + 10,
+             "few predictions depend on more than the tree: %d of %d" % (run.depends, run.regions))
+    print("1..%d" % run.n)
     print("# %d trees with %d regions and %d heaps, %d failed, %.2f s a tree" %
-          (n, nregions, nheaps, failed, (time.time() - start) / max(n, 1)))
-    return failed != 0
+          (run.n - 2, run.regions, run.heaps, run.failed,
+           (time.time() - run.start) / max(run.n, 1)))
+    return run.failed != 0
 
 
 sys.exit(main())
