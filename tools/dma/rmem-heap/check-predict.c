@@ -491,8 +491,6 @@ static void check_dynamic(struct tree *t, struct region *r, unsigned int index)
 			       align->len / 4, align->len % 4 ? " and a part" : ""));
 	else if (takes_cma(r) && t->cma_given && has(t, r->node, "linux,cma-default"))
 		refuse(r, "cma= on the command line replaces it");
-	else if (!r->size)
-		refuse(r, "its size is 0");
 	else if (ranges && !ranges->len)
 		refuse(r, "its alloc-ranges is empty");
 }
@@ -536,7 +534,8 @@ static void check_entry(struct tree *t, struct region *r)
 	}
 	if (r->fixed && takes_cma(r) && t->cma_given && has(t, r->node, "linux,cma-default"))
 		refuse(r, "cma= on the command line replaces it");
-	else if (!r->size)
+	/* memblock finds a place for a size of 0 in any range. */
+	else if (!r->size && (r->fixed || takes_cma(r)))
 		refuse(r, "its size is 0");
 	else if (takes_cma(r) && (r->base | r->size) & (t->pageblock - 1))
 		refuse(r, text(t, "base and size of a CMA area must be multiples of %s",
@@ -785,6 +784,8 @@ static void check_geometry(struct tree *t, struct region *r)
 		problem(r, "its compatible is not a list of strings");
 	if (r->shared && r->restricted)
 		problem(r, "it says to be two kinds of pool");
+	if (!r->size)
+		problem(r, "its size is 0");
 	if (r->reusable && !r->shared)
 		problem(r, "reusable memory must be a shared-dma-pool");
 	if (r->reusable && r->no_map)
