@@ -114,7 +114,7 @@ def try_tree(blob, cmdline):
     done = "\nH done" in text
     if fatal and not ours and (
             rc and not done and not re.search(r"^(<\d>)?rmem_heap", text, re.M) or
-            # Boot had put the tree there, too, and it was read with other bytes in it.
+            # The blob was overwritten, too, before the kernel made nodes of it.
             re.search("^OF: fdt: .*: CRC check failed", text, re.M)):
         return [], tree, remarks + fatal
     if rc or not done:
@@ -162,8 +162,8 @@ class Run:
             nonlocal kind, boots, smallest
             tree, size = example[1:], len(example[1]) + len(example[2])
             if kind is None:
-                # hypothesis goes on with variants of each tree, which keep its number; other
-                # trees show more.
+                # hypothesis also tries variants of each tree, which keep its number. Other trees
+                # show more.
                 if example[0] in drawn or tree in drawn:
                     reject()
                 drawn.update((example[0], tree))
@@ -188,7 +188,7 @@ class Run:
 
 
 def save(name, blob, cmdline):
-    """What it takes to see a failure, in build/hostile/failed"""
+    """Boots a tree that fails once more, and keeps what shows it in build/hostile/failed"""
     to = DIR + "/failed/" + name
     for b in try_tree(blob, cmdline)[0]:
         print("# still: %s: %s" % b)

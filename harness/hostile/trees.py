@@ -100,7 +100,7 @@ class Choices:
         return self.upto(128) >= round(128 - 1.28 * percent)
 
     def some(self, count, strategy):
-        """Of so many, those that are not left out"""
+        """Draws so many items, and returns those that are not left out"""
         return [x for x in [self.draw(strategy) for _ in range(count)] if x is not None]
 
 
@@ -140,7 +140,7 @@ def compatible(c, mode):
     a, b, pool = c.pick(COMPATIBLES), c.pick(COMPATIBLES), POOLS.get(mode, SHARED)
     many = b"".join(b"vendor,x%d\0" % n for n in range(1 + c.upto(150)))
     cut = POOLS.get(mode, b"vendor,x\0")[:-1]
-    # For an empty string, mainline calls an operation that is not there.
+    # For an empty string, mainline calls an operation that does not exist, and crashes.
     none = b"\0" if c.chance(10) else b""
     return c.pick((a, a, pool * 2, pool * 2, SHARED + RESTR, RESTR + SHARED, pool + a, a + pool + b,
                    cut, cut, none, none, many, many + pool))
@@ -173,8 +173,8 @@ def static_place(c, t, mode, base, size):
         r(END - MIB, 2 * MIB), r(other, length), r(other + length // 8192 * 4096, size),
         (r(behind, size), r(behind, 64 * KIB), r(other, size), r(other, 64 * KIB))[k],
     )
-    # Where not only the tree puts things, or where no RAM is. The kernel gives a pool there back to
-    # the page allocator with all that boot has put there, or ends: few such machines show much.
+    # These are outside of RAM, or where boot puts things of its own. The kernel gives a pool there
+    # back to the page allocator, with all that boot has put there: most such machines show nothing.
     unsafe = (
         r(RAM + n % 64 * 4 * MIB, size), r(RAM - size // 2, size), r(0, size),
         r(n % 24 * 512 * KIB, size), r(RAM - (1 + n % 16) * 4 * MIB, size),
@@ -258,8 +258,8 @@ def reserved_memory(c, t):
 def consumers(draw, t):
     c = Choices(draw)
     kept = c.upto(64)
-    # A driver takes the pool. None does so in trees that are wrong: mainline crashes on
-    # restricted pools outside of memory.
+    # The driver of a consumer takes its pool. Only valid trees have such consumers: mainline
+    # crashes on restricted pools outside of RAM.
     node = Node(b"user%d" % t.users, ("compatible", b"vendor,user\0" if t.odd or c.chance(30) else
                                       b"linux,rmem-heap-consumer\0"))
     t.users += 1
@@ -290,7 +290,7 @@ def corrupt(c, root):
             i = c.pick(full)
             node.props[i] = node.props[i][0], change(c, node.props[i][1], BYTES)
     if c.chance(10):
-        # Names of properties are there once for all nodes.
+        # All nodes share one copy of the name of a property.
         old = c.pick(sorted({name for n in nodes for name, _ in n.props}) or ["reg"])
         new = change(c, old.encode(), b"abcdefghijklmnopqrstuvwxyz").decode()
         for n in root.walk():
@@ -322,7 +322,7 @@ def write(root, reservations):
     sw.finish_reservemap()
 
     def put(node):
-        # pylibfdt takes no names but UTF-8: they follow, byte for byte.
+        # pylibfdt takes UTF-8 only, so the bytes of the names are written at the end.
         with sw.add_node("x" * len(node.name)):
             for name, value in node.props:
                 sw.property(name, value)
@@ -355,7 +355,7 @@ def trees(draw):
         other.nodes.append(Node(t.name(c), *[("reg", t.range(MIDDLE, MIB))] * c.chance(50)))
         root.nodes.append(other)
     if c.chance(15):
-        # In the middle, too: perhaps in a region
+        # A reservation may lie in a region.
         reservations.append((MIDDLE + c.upto(90) * 4 * MIB, c.pick((4 * KIB, MIB))))
         reservations += [(2 * RAM, 1)] * (t.odd and c.chance(30))
     if t.style == CORRUPT:

@@ -534,7 +534,7 @@ static void check_entry(struct tree *t, struct region *r)
 	}
 	if (r->fixed && takes_cma(r) && t->cma_given && has(t, r->node, "linux,cma-default"))
 		refuse(r, "cma= on the command line replaces it");
-	/* memblock finds a place for no bytes anywhere. */
+	/* memblock finds a place for a size of 0 in any range. */
 	else if (!r->size && (r->fixed || takes_cma(r)))
 		refuse(r, "its size is 0");
 	else if (takes_cma(r) && (r->base | r->size) & (t->pageblock - 1))
