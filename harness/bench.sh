@@ -9,6 +9,7 @@
 # User-Mode Linux gives times, which are noisy: medians of interleaved rounds. In the kernel,
 # carveouts and their peers are measured in the time that the host gave to the processor. arm64 in
 # QEMU counts instructions instead, in steps of 16: its clock is their number.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 doc=${1:-}

@@ -13,6 +13,7 @@
 # buffer of a heap instead. What they see must be what they see in the device's own memory.
 #
 # The console is build/clients/console. `clients.sh guest` is what runs in there.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 n=0 bad=0

@@ -6,6 +6,7 @@
 # A configuration is that of harness/kernel.sh for a target, with the options below; kernel.sh
 # sees in .config that -NAME is off and that NAME is on, as is RMEM_HEAP. No warning of W=1 is
 # allowed in these files. Nothing is linked or booted.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 n=0 bad=0

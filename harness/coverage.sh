@@ -6,6 +6,7 @@
 # The report is build/coverage/html/index.html. Each function that is not run whole is
 # listed, with the reason that harness/coverage.reasons has for it; one without a reason is
 # an error, and so is less than 95 percent of lines or 90 of branches.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 logs=$build/coverage
 

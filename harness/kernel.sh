@@ -14,13 +14,14 @@
 #
 # The configuration is allnoconfig plus the fragments in harness/configs; every option a
 # fragment asks for is checked to have survived.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 target=${1:-} variant=${2:-}
 tree=$build/tree
 configs=$root/harness/configs
 
-packages= variants= prefix= also=
+packages='' variants='' prefix='' also=''
 case $target in
 um) arch=um image=linux variants="debug modules plain coverage clang preempt clients" ;;
 arm64)
@@ -120,7 +121,7 @@ fi
 
 before=$(stat -c %Y.%s "$out/$image" 2>/dev/null || true)
 say "building $name/$image"
-targets=("${image##*/}" $also)
+targets=("${image##*/}" ${also:+"$also"})
 [ "$variant" != modules ] || targets+=(modules)
 run_make "$out/build.log" "${mk[@]}" -j"$(nproc)" "${targets[@]}"
 if [ "$before" = "$(stat -c %Y.%s "$out/$image")" ]; then

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
 # Shared by the bash scripts of this directory: source it, do not run it.
 set -euo pipefail
 umask 022
@@ -12,9 +13,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
 self=${0##*/}
 
-# A script that another one has started ends with it, and so does a command after $tied. bash
-# ends at once from a signal that has no trap, and leaves its children behind.
-tied="setpriv --pdeathsig KILL"
+# A script that another one has started ends with it: bash ends at once from a signal that has no
+# trap, and leaves its children behind.
 if [ "${tied_to:-$$}" != $$ ]; then
 	tied_to=$$ exec setpriv --pdeathsig TERM bash "$0" "$@"
 fi

@@ -4,6 +4,7 @@
 #
 # A copy of the repository stands for a fresh clone; its build/ is empty, and its deps.sh does
 # nothing. KERNEL=steps is build/um/linux under a name that no other process has.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 dir=$build/steps
@@ -203,6 +204,7 @@ within() { # SECONDS COMMAND...
 	done
 }
 find_folder() { # COMMAND
+	# shellcheck disable=SC2046 # names without blanks
 	folder=$(cat $(processes "$1") </dev/null 2>/dev/null | tr '\0' '\n' |
 		sed -n 's/^uml_dir=//p' | tail -n 1)
 	[ -n "$folder" ]

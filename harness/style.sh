@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # usage: style.sh    what the kernel asks of new code: checkpatch --strict, sparse, W=1,
-# kernel-doc and Sphinx, without a word from any of them; and how large the code may be, and which
+# kernel-doc and Sphinx, without a word from any of them, nor from shellcheck and flake8; and how large the code may be, and which
 # of its files may use which. Prints TAP.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-"$root/harness/deps.sh" perl python3 python3-sphinx mandoc
+"$root/harness/deps.sh" perl python3 python3-sphinx mandoc shellcheck python3-flake8
 tree=$build/tree
 log=$build/test/style.out
 n=0 bad=0
@@ -245,6 +246,10 @@ plotted() {
 	awk 'FNR > 1 && ($1 < 2097152 || !($3 <= $2 && $2 <= $4)) { print FILENAME ": " $0 }
 		END { if (NR < 2) print "there is no data" }' "$documents/bench/map-large.dat"
 }
+mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
+mapfile -t programs < <(git ls-files -co --exclude-standard '*.py')
+check "shellcheck" shellcheck -x -S warning "${scripts[@]}"
+check "flake8" /usr/bin/python3 -m flake8 --max-line-length 128 --extend-ignore E731 "${programs[@]}"
 check "Sphinx has no warning for our documents" render
 check "every heading is one" headings
 check "every exported function is in the rendered page" rendered

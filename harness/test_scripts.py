@@ -44,7 +44,8 @@ def test_script(name, kernel, cases):
     with open(log, "w") as out:
         status = subprocess.run([vm.HARNESS + "/" + command.split()[0], *command.split()[1:]],
                                 cwd=vm.ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out,
-                                stderr=subprocess.STDOUT, check=False).returncode
+                                stderr=subprocess.STDOUT, check=False,
+                                preexec_fn=vm.end_with_us).returncode
     with open(log, errors="replace") as f:
         said = cases.ktap(vm.Boot(status, "KTAP version 1\n" + f.read(), log))
     assert said and (status == 0 or cases.failed), f"{command} ended with status {status}: {log}"

@@ -8,6 +8,7 @@
 # a build after it compiles no more than it must.
 #
 # KDIR=/path/to/linux takes that kernel (it is only read) instead of Debian's linux-source.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 series=7.3
@@ -221,7 +222,7 @@ base_files() {
 # What is left in a copied tree when the outputs of a build in it are gone: make knows.
 remove_outputs() { # TREE
 	local arch
-	[ ! -e "$base/.git" ] && [ -e "$1/.config" -o -e "$1/include/config" ] || return 0
+	[ ! -e "$base/.git" ] && { [ -e "$1/.config" ] || [ -e "$1/include/config" ]; } || return 0
 	arch=$(sed -n '3s,^# Linux/\([a-z0-9_]*\) .*,\1,p' "$1/.config" 2>/dev/null || true)
 	say "removing what a build has left${arch:+ (ARCH=$arch)}"
 	make -s -C "$1" ${arch:+ARCH="$arch"} mrproper >/dev/null 2>&1 ||

@@ -83,6 +83,11 @@ def die_with_us():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def end_with_us():
+    """The same for a script, which has children of its own"""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 def make(*args, **variables):
     subprocess.run(["make", "-s", *args, *(f"{k}={v}" for k, v in variables.items())], check=True)
 

@@ -3,6 +3,7 @@
 # usage: selftest.sh    build the kernel's own dma-buf heaps selftest, unmodified, for a boot
 #
 # Leaves build/selftest/dmabuf-heap.
+# shellcheck source=harness/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 tree=$build/tree
