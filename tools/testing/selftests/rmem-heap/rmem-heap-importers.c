@@ -1037,6 +1037,7 @@ static bool has_part(const char *part)
 
 int main(void)
 {
+	const char *shmem = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 	char *heaps, *name;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -1050,8 +1051,8 @@ int main(void)
 	sources[nr_sources++] = (struct source) {
 		.name = "udmabuf", .cpu = true, .pages = true,
 	};
-	if (!write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise"))
-		fail("shmem_enabled");
+	if (!write_text(shmem, "advise"))
+		fail("%s", shmem);
 
 	if (spoilt("report"))
 		write_text("/dev/kmsg", "<4>WARNING: not a real one\n");
