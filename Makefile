@@ -55,9 +55,11 @@ run: kernel
 	@exec harness/run.py
 
 test:
+	@harness/deps.sh python3-pytest
 	@exec harness/test.py $(ARGS)
 
 test-all:
+	@harness/deps.sh python3-pytest
 	@exec harness/test.py all $(ARGS)
 
 bench:
@@ -71,6 +73,7 @@ mutants:
 	@exec harness/mutants.py
 
 demo-framebuffer demo-restricted importers:
+	@harness/deps.sh python3-pytest
 	@exec harness/test.py all -k $(subst -,_,$@)
 
 clients: tree

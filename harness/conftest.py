@@ -14,12 +14,11 @@ import sys
 import time
 
 import pytest
-from _pytest.reports import TestReport
 
 import vm
 
-# Another kernel that is tested at the same time, such as build/mutants/um, has logs of its own.
-LOGS = os.path.join(vm.BUILD, os.path.dirname(os.environ.get("KERNEL", "")), "test")
+# Another kernel that is tested at the same time, build/mutants/um for one, has logs of its own.
+LOGS = os.path.join(vm.BUILD, os.environ.get("KERNEL", ""), "test")
 CASE = "::case::"       # between the name of an item and that of one of its cases
 
 # Skips that are expected, with the reason. Any other is a failure.
@@ -42,10 +41,10 @@ def pytest_addoption(parser):
 
 def contents(*paths):
     """What is tested, and with what: results of other files or of another kernel do not count"""
+    files = rf"find {' '.join(paths) or '.'} \( -name .git -o -path ./build -o -name __pycache__ \) -prune -o -type f"
     out = subprocess.run(
-        f"git -c safe.directory='*' ls-files -co --exclude-standard -z {' '.join(paths)} | sort -z |"
-        "xargs -0 sha1sum; cat build/tree.state/base; gcc --version", shell=True, cwd=vm.ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+        rf"set -e; {files} -printf '%m %p\n' | sort; {files} -print0 | sort -z | xargs -0 sha1sum;"
+        "cat build/tree.state/base; gcc --version", shell=True, cwd=vm.ROOT, stdout=subprocess.PIPE, check=True).stdout
     return hashlib.sha1(out).hexdigest()
 
 
@@ -64,6 +63,9 @@ class Reporter:
     def pytest_runtest_logreport(self, report):
         nodeid, _, case = report.nodeid.partition(CASE)
         item = self.items[nodeid]
+        # A skip of pytest's is none that is known.
+        if report.skipped and not case:
+            report.outcome = "failed"
         # An item is a case of its own only where it has no others, or fails.
         if report.passed and (report.when != "call" or not case and
                               item["passed"] + item["failed"] + item["skipped"]):
@@ -97,10 +99,15 @@ class Reporter:
         self.items.update(before)
         items[:] = [i for i in items if i.nodeid not in before]
 
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session):
-        for nodeid, item in self.items.items():
-            if item["failed"]:
-                self.say(f"again: make test K='{short(nodeid)}'")
+        bad = [nodeid for nodeid, item in self.items.items() if item["failed"]]
+        for nodeid in bad:
+            self.say(f"again: make test K='{short(nodeid)}'")
+        # For --lf: pytest takes our cases for items
+        session.config.cache.set("cache/lastfailed", dict.fromkeys(bad, True))
+        if not self.items:
+            self.say("nothing is called so; what is slow is run by make test-all, or by its whole name")
         sums = {k: sum(i[k] for i in self.items.values()) for k in ("passed", "failed", "skipped")}
         self.say("{passed} passed, {failed} failed, {skipped} skipped".format(**sums))
         # What pytest says of itself stays: 5 is that it has run nothing, as all has passed before.
@@ -117,10 +124,13 @@ def short(nodeid):
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: only with --all")
-    if not config.option.collectonly:
+    option = config.option
+    if not option.collectonly and not option.help:
+        # What is chosen by hand is run whether it has passed or not.
+        chosen = option.keyword or option.lf or config.args != [vm.HARNESS] or os.environ.get("K") or os.environ.get("BOOTS")
         config.pluginmanager.unregister(name="terminalreporter")
         config.pluginmanager.register(Reporter(
-            f"{vm.folder('test/passed')}/{contents()}" if config.option.all and not config.option.keyword else None))
+            f"{vm.folder('test/passed')}/{contents()}" if option.all and not chosen else None))
     os.makedirs(LOGS, exist_ok=True)
 
 
@@ -152,16 +162,17 @@ class Cases:
             outcome, why = ("skipped" if known else "failed"), "skipped for no known reason: " + skipped
         self.failed += outcome == "failed"
         longrepr = {"passed": None, "failed": why or "failed", "skipped": ("", 0, skipped)}[outcome]
-        self.item.ihook.pytest_runtest_logreport(report=TestReport(
+        self.item.ihook.pytest_runtest_logreport(report=pytest.TestReport(
             nodeid=f"{self.item.nodeid}{CASE}{name}", location=self.item.location, keywords={},
             outcome=outcome, longrepr=longrepr, when="call"))
         return ok
 
-    def ktap(self, boot, what=lambda name: True):
-        """Those that a machine, or a program, has printed"""
-        found = [c for c in boot.cases() if what(c[0])]
+    def ktap(self, boot, above="", label=""):
+        """Those that a machine, or a program, has printed; of those of one suite the names begin with
+        `above`. What is counted begins with `label`."""
+        found = [c for c in boot.cases() if c[0].startswith(above)]
         for name, outcome, reason in found:
-            self(name, outcome != "failed", boot.log or "", reason or ("?" * (outcome == "skipped")))
+            self(label + name, outcome != "failed", boot.log, reason or "?" * (outcome == "skipped"))
         return found
 
     def no_report(self, boot, name="no report"):
@@ -174,12 +185,6 @@ def cases(request):
     return Cases(request.node)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def tree():
-    """The assembled source: KTAP is read with its parser"""
-    subprocess.run(["make", "-s", "-C", vm.ROOT, "tree"], check=True)
-
-
 @pytest.fixture(scope="session")
 def kernel():
     """kernel("um-debug") is that kernel, built"""
@@ -189,7 +194,7 @@ def kernel():
         target, _, variant = name.partition("-")
         if name not in built and not os.environ.get("KERNEL"):
             built[name] = subprocess.run([vm.HARNESS + "/kernel.sh", target, *variant.split()],
-                                         check=False).returncode
+                                         check=False, preexec_fn=vm.end_with_us).returncode
         assert not built.get(name), f"the kernel {name} cannot be built"
         return name
     return build

@@ -21,7 +21,7 @@ if [ "${1:-}" != report ]; then
 	harness/kernel.sh um coverage
 	export KERNEL=um-coverage
 	find "$build/um-coverage" -name '*.gcda' -delete
-	harness/test.py all -k "kunit[debug or run[um] or test_boot or mappings[um] or tool[um] or \
+	K='' BOOTS='' /usr/bin/python3 -m pytest -c harness/pytest.ini harness --all -k "kunit[debug or run[um] or test_boot or mappings[um] or tool[um] or \
 		script[hostile] or fuzz[60] or failing_paths or failing_first" || failed=1
 	unset KERNEL
 fi

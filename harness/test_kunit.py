@@ -47,7 +47,13 @@ SLOW = {
     "arm-lpae": ("arm-lpae", "0x40000000", ALL, EXPORT, 1),
     "arm-lpae-high": ("arm-lpae", "0x40000000 0x100000000", ALL, EXPORT, 1),
 }
+EVERY = {**BOOTS, **SLOW}
 MEMORY = {"0x80000000": "3G", "0x100000000": "5G"}
+
+
+def full(suite):
+    """The whole name of a suite"""
+    return ("rmem_" if suite in FAILING else "rmem_heap_") + suite
 
 
 def tree(name):
@@ -74,19 +80,19 @@ def virt_tree(name, moved):
 
 def boot(name, suites, timeout=900):
     """The boot of that name with some of its suites, or with all that have cases for it"""
-    kernel, where, all_suites, append, smp = {**BOOTS, **SLOW}[name]
-    log, one = f"{LOGS}/kunit-{name}.log", len(suites) == 1
+    kernel, where, all_suites, append, smp = EVERY[name]
+    log = f"{LOGS}/kunit-{name}{'-' + suites[0] if len(suites) == 1 else ''}.log"
     settings = {"smp": smp, "mem": "1G", "check_tree": False}
     if kernel == "um-debug":
         program = run.selftest("rmem-heap-kunit", LOGS)
-        names = ",".join("rmem_" + s if s in FAILING else "rmem_heap_" + s for s in suites)
         return vm.Machine(kernel, initrd=vm.initrd(LOGS + "/kunit.cpio", {"test": program}),
-                          dtb=tree(where), timeout=timeout,
-                          append=f"kunit.enable=1 kunit.autorun=0 suites={names} {append}",
-                          **settings).boot(log)
-    glob = "rmem_heap_" + (suites[0] if one else "regions*" if all_suites == REGIONS else "*")
+                          dtb=tree(where), timeout=timeout, append="kunit.enable=1 kunit.autorun=0 "
+                          f"suites={','.join(map(full, suites))} {append}", **settings).boot(log)
+    glob = full(suites[0]) if len(suites) == 1 else "rmem_heap_regions*" if all_suites == REGIONS else "rmem_heap_*"
     append += f" kunit.enable=1 kunit_shutdown=poweroff kunit.filter_glob={glob}"
     if where.startswith("0x"):
+        # KUnit prints no warnings.
+        append += " loglevel=7"
         settings["mem"] = MEMORY.get(where.split()[-1], "1G")
         settings["dtsi"] = virt_tree(f"{LOGS}/{name}.dtsi", where.split())
     else:
@@ -94,38 +100,40 @@ def boot(name, suites, timeout=900):
     return vm.Machine(kernel, append=append, timeout=timeout, **settings).boot(log)
 
 
+def judge(cases, name, machine, suites):
+    """What is true of a boot as a whole"""
+    cases.no_report(machine)
+    cases("powered off", machine.status == 0, machine.log)
+    if "driver" in suites and name == "um":
+        cases("a driver is told that the region of an overlay comes too late", re.search(
+            r"rmem-heap-test: .*/cma@10000000 came too late", machine.text), machine.log)
+    for case, outcome, _ in machine.cases():
+        if case.split("/")[0] not in map(full, suites):
+            cases(f"{case} belongs to no suite that test_kunit.py names", False, machine.log)
+    if name.startswith("debug"):
+        looked = re.findall(r"^kunit: looked for leaks of ", machine.text, re.M)
+        cases("leaks were looked for after every suite", len(looked) == len(suites) or "KERNEL" in os.environ,
+              machine.log)
+
+
 booted = {}
 
 
 @pytest.mark.parametrize("name, suite", [
     pytest.param(name, suite, id=f"{name}-{suite}", marks=[pytest.mark.slow] * (name in SLOW))
-    for name, what in {**BOOTS, **SLOW}.items() for suite in what[2]])
-def test_kunit(name, suite, kernel, cases, request):
+    for name, what in EVERY.items() for suite in ["boot", *what[2]]])
+def test_kunit(name, suite, kernel, cases):
+    """"boot" runs all suites in one boot, and says what is true of it. A suite that is chosen without it
+    has a boot of its own."""
     vm.deps("gcc", "libc6-dev", "device-tree-compiler", "python3")
-    kernel({**BOOTS, **SLOW}[name][0])
-    wanted = [i.callspec.params["suite"] for i in request.session.items
-              if i.originalname == "test_kunit" and i.callspec.params["name"] == name]
-    # One boot for all, or one for each of a few
-    if len(wanted) < len({**BOOTS, **SLOW}[name][2]):
-        wanted = [suite]
-    if name not in booted or suite not in booted[name][0]:
-        machine = boot(name, wanted)
-        booted[name] = wanted, machine.cases(), machine
-        cases.no_report(machine, f"{name}: no report")
-        cases(f"{name}: powered off", machine.status == 0, machine.log)
-        if "driver" in wanted and name == "um":
-            cases("a driver is told that the region of an overlay comes too late", re.search(
-                r"rmem-heap-test: .*/cma@10000000 came too late", machine.text), machine.log)
-        suites = {("rmem_" if s in FAILING else "rmem_heap_") + s for s in wanted}
-        for case, outcome, _ in booted[name][1]:
-            if outcome == "failed" and case.split("/")[0] not in suites:
-                cases(f"{name}: {case}", False, machine.log)
-        if name.startswith("debug"):
-            looked = re.findall(r"^kunit-init: looked for leaks of ", machine.text, re.M)
-            cases(f"{name}: leaks were looked for after every suite", len(looked) == len(wanted) or
-                  "KERNEL" in os.environ, machine.log)
-    full = "rmem_" + suite if suite in FAILING else "rmem_heap_" + suite
-    mine = [c for c in booted[name][1] if c[0].split("/")[0] == full]
-    for case, outcome, reason in mine:
-        cases(case, outcome != "failed", booted[name][2].log, reason or "?" * (outcome == "skipped"))
-    assert mine, f"{full} has not run"
+    kernel(EVERY[name][0])
+    if suite == "boot":
+        booted[name] = boot(name, EVERY[name][2])
+        judge(cases, name, booted[name], EVERY[name][2])
+        return
+    if name in booted:
+        machine = booted[name]
+    else:
+        machine = boot(name, [suite])
+        judge(cases, name, machine, [suite])
+    assert cases.ktap(machine, above=full(suite) + "/"), f"{full(suite)} has not run: {machine.log}"

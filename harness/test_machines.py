@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -41,9 +42,7 @@ def concatenate(dtsi, sources, node=""):
 
 def judge(cases, label, boot):
     """The cases of a boot under a name, its end and its reports"""
-    found = boot.cases()
-    for name, outcome, reason in found:
-        cases(f"{label}: {name}", outcome != "failed", boot.log, reason or "?" * (outcome == "skipped"))
+    found = cases.ktap(boot, label=label + ": ")
     planned = re.search(r"^1\.\.([1-9]\d*)$", boot.text, re.M)
     cases(f"{label}: powered off after all of its tests, {planned[1] if planned else 'not known how many'}",
           boot.status == 0 and boot.exit_status() == 0 and planned and int(planned[1]) == len(found), boot.log)
@@ -57,13 +56,13 @@ def test_fuzz(seconds, kernel, cases):
     one, as far as it does not depend on the scheduling."""
     kernel("um-debug")
     initrd, dtb = program("fuzz"), tree("fuzz")
-    seed, left, two = int(os.environ.get("SEED") or 1), seconds, False
+    seed, left, two = int(os.environ.get("SEED") or (1 if seconds == 60 else time.time())), seconds, False
     while left:
         now = min(-(-seconds // 2), 300, left)
         label = f"{'two processors' if two else 'one processor'}: seed {seed}"
         append = f"{EXPORT if two else EXPORT.split()[0]} seconds={now} seed={seed}{BY_HAND}"
         judge(cases, label, vm.Machine("um-debug", initrd=initrd, dtb=dtb, mem="512M", smp=1 + two,
-                                       append=append, timeout=now * 3 + 300).boot(f"{LOGS}/fuzz-{seed}.log"))
+                                       append=append, timeout=now * 3 + 300).boot(f"{LOGS}/fuzz-{seconds}-{seed}.log"))
         left, seed, two = left - now, seed + 1, not two
 
 
@@ -207,7 +206,7 @@ def test_importers(part, kernel, cases):
         return
     with open(log, "w") as out:
         status = subprocess.run(command, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=out,
-                                stderr=subprocess.STDOUT, check=False).returncode
+                                stderr=subprocess.STDOUT, check=False, preexec_fn=vm.end_with_us).returncode
     with open(log, errors="replace") as f:
         judge(cases, part, vm.Boot(status, f.read() + f"guest: exit status {status}\n", log))
 
@@ -301,6 +300,11 @@ class Disk:
                 self.witness = witness.communicate()[0]
         return boot
 
+    @staticmethod
+    def said(boot):
+        """The program's cases, and whether each is right"""
+        return [(case.split(" (")[0], not bad) for bad, case in re.findall(r"^(not )?ok - (.*)$", boot.text, re.M)]
+
     def seen_outside(self):
         """How many addresses outside of the pool QEMU saw; None if it was not asked"""
         found = re.search(r"^witness: [1-9]\d* samples, [1-9]\d* addresses .*, (\d+) outside$", self.witness, re.M)
@@ -335,16 +339,16 @@ def test_demo_restricted(name, bus, device, kernel, cases):
     kernel("arm64")
     disk = Disk(name)
     boot = disk.boot(bus, device, "heap=disk@50000000")
-    said = dict((case.split(" (")[0], ok != "not ") for ok, case in re.findall(
-        r"^(not )?ok - (.*)$", boot.text, re.M))
-    for case in [*DISK_CASES, *(c for c in said if c not in DISK_CASES)]:
-        cases(f"{name}: {case}", said.get(case), f"{boot.log} ({'' if case in said else 'never came to it'})")
+    said = disk.said(boot)
+    for case, ok in [*said, *((c, False) for c in DISK_CASES if c not in dict(said))]:
+        cases(f"{name}: {case}", ok, boot.log)
     cases(f"{name}: the program came to its end", re.search("^demo: done$", boot.text, re.M), boot.log)
     cases(f"{name}: QEMU saw no address outside the pool", disk.seen_outside() == 0, disk.witness)
     cases.no_report(boot, name + ": no report")
     cases(f"{name}: the file system is clean", disk.clean())
     cases(f"{name}: the files in the image are right",
           all(disk.dumped(i) == disk.part(i) for i in range(len(FILES))))
+    os.unlink(disk.image)
 
 
 @slow
@@ -363,6 +367,8 @@ def test_demo_restricted_controls(name, bus, append, looked, what, kernel, cases
             image.seek(image.read().index(disk.part(0)[-64:]))
             image.write(b"a wrong byte")
     boot = disk.boot(bus, "virtio-blk-device", "look=1" + append)
-    cases(f"control: {what}", re.search(f"^look: {looked}$", boot.text, re.M), boot.log)
+    cases(f"control: {what}", re.search(f"^look: {looked}$", boot.text, re.M) and
+          all(ok for _, ok in disk.said(boot)), boot.log)
     if name == "no-pool":
         cases("control: without a pool QEMU sees addresses outside", disk.seen_outside(), disk.witness)
+    os.unlink(disk.image)

@@ -39,7 +39,7 @@ def test_script(name, kernel, cases):
         run.tool(vm.folder("test/check"))
     # What narrows a test by hand
     env = {k: v for k, v in os.environ.items()
-           if k not in "CHECK_TREE ONLY FILTER BREAK POINTS SHAPES TABLE TIMEOUT FRAGMENT OBJECTS".split()}
+           if k not in "CHECK_TREE TIMEOUT K".split()}
     log = f"{LOGS}/{name}.log"
     with open(log, "w") as out:
         status = subprocess.run([vm.HARNESS + "/" + command.split()[0], *command.split()[1:]],
@@ -68,7 +68,7 @@ def test_kunit_run(cases):
              "--kunitconfig=lib/kunit-tests", "--raw_output=all", f"--jobs={os.cpu_count()}",
              "--kernel_args", "dtb=" + test_kunit.tree("test"), "--kernel_args", test_kunit.EXPORT,
              "rmem_heap_*"], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-            check=False).returncode
+            check=False, preexec_fn=vm.end_with_us).returncode
     with open(log, errors="replace") as f:
         boot = vm.Boot(status, f.read(), log)
     assert cases.ktap(boot), log

@@ -15,7 +15,7 @@ From the environment:
   MEM=512M SMP=1 memory and processors. User-Mode Linux has memory from 0 to MEM; when left out:
                  512M, or as much as the regions of its device tree need
   TIMEOUT=600    seconds until the machine is stopped, 0 for never
-  KERNEL=um-x    build/um-x instead of the kernel of User-Mode Linux that was asked for
+  KERNEL=um-x    build/um-x instead of um and um-debug
 The console is stdout, and stdin when that is a terminal. Exit status: 0 when the machine powered
 itself off, 124 when the time was up, else something went wrong.
 """
@@ -23,6 +23,7 @@ import ctypes
 import fcntl
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -68,6 +69,9 @@ OURS = "APPEND DTB INITRD KERNEL MEM SMP TIMEOUT TMPDIR".split()
 locked = []
 
 
+libc = ctypes.CDLL(None)
+
+
 class Failed(Exception):
     """What cannot be done, and why, in a line"""
 
@@ -78,14 +82,15 @@ def deps(*packages):
         raise Failed("packages are missing")
 
 
+def end_with_us(by=signal.SIGTERM):
+    """For a child: it must not survive who has started it"""
+    libc.prctl(1, by)
+
+
 def die_with_us():
-    """For a child: a machine must not survive who has started it"""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def end_with_us():
-    """The same for a script, which has children of its own"""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    """The same for a machine, which has no children; and it leaves no core when it panics"""
+    end_with_us(signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def make(*args, **variables):
@@ -150,9 +155,10 @@ def initrd(out, files, cross=""):
             raise Failed(f"{path}: {e.strerror}") from e
     entry("TRAILER!!!", 0)
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    with open(out + ".new", "wb") as f:
+    new = f"{out}.{os.getpid()}"
+    with open(new, "wb") as f:
         f.write(archive)
-    os.replace(out + ".new", out)
+    os.replace(new, out)
     return out
 
 
@@ -171,8 +177,8 @@ class Boot:
 
     def exit_status(self):
         """Of the program in it; None if it did not get to its end"""
-        found = re.search(r"^guest: exit status (\d+)$", self.text, re.M)
-        return int(found[1]) if found else None
+        found = re.findall(r"^guest: exit status (\d+)$", self.text, re.M)
+        return int(found[-1]) if found else None
 
     def cases(self):
         """(name, "passed", "failed" or "skipped", reason) of each KTAP line that has no others
@@ -193,13 +199,15 @@ class Boot:
             name = "/".join(above + [test.name.strip()])
             for t in test.subtests:
                 walk(t, above + [test.name.strip()] if test.name != "main" else [])
-            if test.subtests or test.status == status.NO_TESTS:
+            # A sum counts only where it fails and nothing below it does.
+            below = any(t.counts.failed or t.counts.crashed for t in test.subtests)
+            if test.status == status.NO_TESTS or test.subtests and (below or test.status != status.FAILURE):
                 return
             outcome = {status.SUCCESS: "passed", status.SKIPPED: "skipped"}.get(test.status, "failed")
             found.append((name.replace("\1", "#"), outcome, test.skip_reason))
 
         # The parser takes all that follows its header for a line of a test, or of its log.
-        text = re.sub(r"\A.*?(?=^\s*KTAP version 1$)", "", self.text, flags=re.M | re.S)
+        text = re.sub(r"\A.*?(?=^\s*KTAP version 1$)", "", self.text, count=1, flags=re.M | re.S)
         # It takes no # in a name.
         text = re.sub(r"^ *(not )?ok \d+ .*$", lambda m: re.sub("#(?! SKIP)", "\1", m[0]), text, flags=re.M)
         walk(kunit_parser.parse_run_tests(text.splitlines(), Silent()), [])
@@ -233,18 +241,22 @@ class Machine:
     def __init__(self, kernel, initrd="", dtb="", dtsi="", append="", mem="", smp=1, timeout=600,
                  check_tree=True, options=()):
         self.um = kernel.startswith("um")
-        self.kernel = os.environ.get("KERNEL") or kernel if self.um else kernel
+        self.kernel = os.environ.get("KERNEL") or kernel if kernel in ("um", "um-debug") else kernel
         self.initrd, self.dtb, self.dtsi, self.append = initrd, dtb, dtsi, append
         self.mem, self.smp, self.timeout = mem, smp, timeout
         self.check_tree, self.options = check_tree, list(options)
-        self.interactive = False
+        self.interactive, self.scratch = False, None
 
     def boot(self, log=None, line=None):
         """Boots it, and returns a Boot. The console goes to the file `log` as it comes; with
         `line`, that is called with each line."""
-        with tempfile.TemporaryDirectory(prefix="vm.", dir="/tmp") as folder:
-            command, env = (self.um_command if self.um else self.qemu_command)(folder)
-            return self.run(command, env, log, line)
+        try:
+            with tempfile.TemporaryDirectory(prefix="vm.", dir="/tmp") as folder:
+                command, env = (self.um_command if self.um else self.qemu_command)(folder)
+                return self.run(command, env, log, line)
+        finally:
+            if self.scratch:
+                shutil.rmtree(self.scratch)
 
     def image(self, path):
         image = f"{BUILD}/{self.kernel}/{path}"
@@ -373,9 +385,8 @@ class Machine:
 
 def host_machine(command, **kw):
     """User-Mode Linux that runs COMMAND, in our environment, with the files of this machine"""
-    folder = BUILD + "/host"
-    os.makedirs(folder, exist_ok=True)
-    script = folder + "/command"
+    scratch = tempfile.mkdtemp(dir=folder("host"))
+    script = scratch + "/command"
     if re.search(r"\s", script):
         # Kernel parameters cannot have blanks.
         raise Failed(f"the path to {script} has blanks in it")
@@ -386,8 +397,10 @@ def host_machine(command, **kw):
         f.write(f"cd {shlex.quote(os.getcwd())}\nexec {shlex.join(command)}\n")
     # /tmp, which it has of its own, may be where the repository is.
     append = f"loglevel=5 run={script} again={ROOT} {kw.pop('append', '')}"
-    return Machine(kw.pop("kernel", "um"), initrd=initrd(folder + "/host.cpio", {}), append=append,
-                   mem=kw.pop("mem", "3G"), **kw)
+    machine = Machine(kw.pop("kernel", "um"), initrd=initrd(scratch + "/host.cpio", {}), append=append,
+                      mem=kw.pop("mem", "3G"), **kw)
+    machine.scratch = scratch
+    return machine
 
 
 def ended(boot, timeout):
@@ -408,17 +421,21 @@ def main(what="", *args):
         print("\n--\n".join(bad), end="\n" if bad else "")
         return bool(bad)
     if what == "initrd" and args:
-        cross = env("CROSS_COMPILE", "")
-        initrd(args[0], dict(a.split("=", 1) for a in args[1:]), cross)
+        wrong = [a for a in args[1:] if "=" not in a]
+        if wrong:
+            raise Failed(f"{wrong[0]} is not path-in-image=path-on-host")
+        initrd(args[0], dict(a.split("=", 1) for a in args[1:]), env("CROSS_COMPILE", ""))
         return 0
     if what not in ("boot", "host") or not args:
         print(__doc__, file=sys.stderr)
         return 2
     settings = {"append": env("APPEND", ""), "dtb": env("DTB", "")}
-    interactive = what == "boot" and sys.stdin.isatty()
+    interactive = what == "boot" and args[0].startswith("um") and sys.stdin.isatty()
     timeout = env("TIMEOUT") or ("0" if interactive else "600")
     if not timeout.isdigit():
         raise Failed(f"TIMEOUT={timeout} is not a number of seconds")
+    if not (env("SMP") or "1").isdigit():
+        raise Failed(f"SMP={env('SMP')} is not a number of processors")
     settings["timeout"] = int(timeout)
     if what == "host":
         machine = host_machine(args, mem=env("MEM") or "3G", **settings)
@@ -426,7 +443,7 @@ def main(what="", *args):
         machine = Machine(args[0], initrd=env("INITRD", ""), dtsi=env("DTSI", ""), mem=env("MEM", ""),
                           smp=int(env("SMP") or 1), check_tree=env("CHECK_TREE") != "0",
                           options=args[1:], **settings)
-    machine.interactive = interactive and machine.um
+    machine.interactive = interactive
     boot = machine.boot(line=lambda text: print(text, flush=True))
     if what == "host" and not boot.status:
         return 1 if boot.exit_status() is None else boot.exit_status()
@@ -445,14 +462,16 @@ def call(main, args):
     # A make that calls us must not make ours silent, or build another kernel than we ask for.
     for name in "MAKEFLAGS MFLAGS MAKELEVEL TARGET VARIANT DEBUG LLVM".split():
         os.environ.pop(name, None)
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    end_with_us()
+    # nohup ignores one of them.
+    signals = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
     for number in signals:
         signal.signal(number, end)
     try:
         sys.exit(main(*args))
     except (Failed, memory.Wrong) as error:
-        sys.exit(f"boot: {error}")
+        name = os.path.basename(sys.argv[0]).removesuffix(".py")
+        sys.exit(f"{'boot' if name == 'vm' else name}: {error}")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,14 @@ import subprocess
 import sys
 import time
 
-from hypothesis import Phase, Verbosity, find, reject, settings
-from hypothesis.errors import NoSuchExample
-
-import trees
 import verdict
 from verdict import vm
+
+vm.deps("python3-hypothesis")
+from hypothesis import Phase, Verbosity, find, reject, settings     # noqa: E402
+from hypothesis.errors import NoSuchExample                         # noqa: E402
+
+import trees                                                        # noqa: E402
 
 DIR = vm.folder("hostile")
 HERE = vm.HARNESS + "/hostile"

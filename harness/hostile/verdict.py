@@ -8,9 +8,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import vm       # noqa: E402
+
+vm.deps("python3-libfdt")
 import fdt      # noqa: E402
 import run      # noqa: E402
-import vm       # noqa: E402
 
 PAGE = 4096
 MAX_HEAPS = 112

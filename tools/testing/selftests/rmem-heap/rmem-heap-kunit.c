@@ -12,7 +12,7 @@
 static void set(const char *file, const char *value)
 {
 	if (!write_text(file, value))
-		printf("not ok 0 - kunit-init: %s: %s\n", file, strerror(errno));
+		printf("not ok 0 - kunit: %s: %s\n", file, strerror(errno));
 }
 
 /* Nothing that a suite has made may be left when it is over. */
@@ -28,13 +28,13 @@ static void look_for_leaks(const char *suite)
 	if (f)
 		fclose(f);
 	else
-		printf("not ok 0 - kunit-init: /proc/vmallocinfo: %s\n", strerror(errno));
+		printf("not ok 0 - kunit: /proc/vmallocinfo: %s\n", strerror(errno));
 
 	if (!no_leaks(""))
 		printf("not ok 0 - %s: kmemleak finds something, or does not work\n", suite);
 	/* Each leak is reported once. */
 	set(KMEMLEAK, "clear");
-	printf("kunit-init: looked for leaks of %s\n", suite);
+	printf("kunit: looked for leaks of %s\n", suite);
 }
 
 int main(void)
@@ -46,7 +46,7 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	need_own_machine();
 	if (!access(DEBUGFS "/failslab", F_OK) && !allow_failures())
-		printf("not ok 0 - kunit-init: not all allocations can fail\n");
+		printf("not ok 0 - kunit: not all allocations can fail\n");
 
 	for (name = strtok(list, ","); name; name = strtok(NULL, ",")) {
 		snprintf(file, sizeof(file), DEBUGFS "/kunit/%s/run", name);
