@@ -20,6 +20,11 @@ EXPORT = "rmem_heap.export=carveout@15000000 dma_heap.mem_accounting=1"
 slow = pytest.mark.slow
 
 
+def named(*rows):
+    """Parameters of a test, whose first is its name"""
+    return [pytest.param(*row, id=row[0]) for row in rows]
+
+
 def program(name, cross="", **files):
     """An initial file system with one of our selftests"""
     if cross:
@@ -212,12 +217,12 @@ def test_importers(part, kernel, cases):
 
 
 @slow
-@pytest.mark.parametrize("name, trees", [
+@pytest.mark.parametrize("name, trees", named(
     # A bank of memory without error correction is a CMA area and a carveout, and the board's video
     # memory is a heap as well: pl111's driver imports a buffer of each, and scans it out.
     ("scanout", ["framebuffer"]),
     # The driver allocates from the video memory itself, as the heap does: one pool.
-    ("pool", ["framebuffer", "vram"])])
+    ("pool", ["framebuffer", "vram"])))
 def test_demo_framebuffer(name, trees, kernel, cases):
     """Pictures in buffers of heaps, on the screen of QEMU's vexpress-a9"""
     from demo.framebuffer import Demo
@@ -272,7 +277,8 @@ class Disk:
                 f.write(self.part(i))
         if os.path.exists(self.image):
             os.unlink(self.image)
-        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, self.image, "64M"], check=True, env=SBIN)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, self.image, "64M"], check=True, env=SBIN,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def part(self, i):
         """What file number i must hold"""
@@ -321,7 +327,8 @@ class Disk:
 
     def clean(self):
         """Unmounted, that is without a journal to replay, and without a fault"""
-        check = subprocess.run(["e2fsck", "-fn", self.image], env=SBIN, stdout=subprocess.DEVNULL, check=False)
+        check = subprocess.run(["e2fsck", "-fn", self.image], env=SBIN, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, check=False)
         head = subprocess.run(["dumpe2fs", "-h", self.image], env=SBIN, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, text=True, check=False)
         return check.returncode == 0 == head.returncode and "needs_recovery" not in head.stdout
@@ -331,8 +338,8 @@ SBIN = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
 
 
 @slow
-@pytest.mark.parametrize("name, bus, device", [
-    ("mmio", MMIO, "virtio-blk-device"), ("pci", PCI, "virtio-blk-pci,disable-legacy=on")])
+@pytest.mark.parametrize("name, bus, device", named(
+    ("mmio", MMIO, "virtio-blk-device"), ("pci", PCI, "virtio-blk-pci,disable-legacy=on")))
 def test_demo_restricted(name, bus, device, kernel, cases):
     """The disk must work beside heap buffers; with the pool exhausted by them it may wait or fail, but
     nothing may be corrupted; and it must recover"""
@@ -352,12 +359,12 @@ def test_demo_restricted(name, bus, device, kernel, cases):
 
 
 @slow
-@pytest.mark.parametrize("name, bus, append, looked, what", [
+@pytest.mark.parametrize("name, bus, append, looked, what", named(
     ("wrong-byte", MMIO, "", r"data=wrong mappings=[1-9]\d* outside=0", "wrong bytes on the disk are seen"),
     ("shifted", MMIO, " rmem_heap_dma_check.shift=0x1000000", r"data=right mappings=[1-9]\d* outside=[1-9]\d*",
      "with a pool elsewhere the checker sees addresses outside"),
     ("no-pool", "", "", r"data=right mappings=[1-9]\d* outside=[1-9]\d*",
-     "without a pool the checker sees addresses outside")])
+     "without a pool the checker sees addresses outside")))
 def test_demo_restricted_controls(name, bus, append, looked, what, kernel, cases):
     """Each witness objects where it must"""
     kernel("arm64")
