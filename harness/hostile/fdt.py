@@ -54,7 +54,9 @@ def parse(blob):
             node.props.setdefault(os.fsencode(prop.name), bytes(prop))
             at = tree.next_property_offset(at, libfdt.QUIET_NOTFOUND)
         off, depth = tree.next_node(off, depth)
-    return path[0], [tuple(tree.get_mem_rsv(i)) for i in range(tree.num_mem_rsv())]
+    # tree.get_mem_rsv() gives no tuple when an address is 0.
+    return path[0], [struct.unpack_from(">2Q", blob, tree.off_mem_rsvmap() + 16 * i)
+                     for i in range(tree.num_mem_rsv())]
 
 
 def frame(root):
