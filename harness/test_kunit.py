@@ -21,6 +21,7 @@ REGIONS = ["regions", "regions_sysfs"]
 ALL = REGIONS + [
     "classify", "policy", "lookup", "alloc", "consistency", "import", "cpu", "carveout", "export",
     "segments", "pages", "driver", "swiotlb", "full", "cache"]
+NO_SWIOTLB = [suite for suite in ALL if suite not in ("swiotlb", "cache")]
 FAILING = ["failing_alloc", "failing_map", "failing_pages", "failing_export"]
 CHURN = ["alloc", "consistency", "import", "carveout", "export", "segments", "pages"]
 
@@ -42,8 +43,8 @@ SLOW = {
     "clang": ("um-clang", "test", ALL, EXPORT, 1),
     "arm64": ("arm64", "0x40000000", ALL, EXPORT, 1),
     "arm64-64k": ("arm64-64k", "0x40000000", ALL, EXPORT, 1),
-    "arm": ("arm", "0x40000000", ALL, EXPORT, 1),
-    "arm-high": ("arm", "0x40000000 0x80000000", ALL, EXPORT, 1),
+    "arm": ("arm", "0x40000000", NO_SWIOTLB, EXPORT, 1),
+    "arm-high": ("arm", "0x40000000 0x80000000", NO_SWIOTLB, EXPORT, 1),
     "arm-lpae": ("arm-lpae", "0x40000000", ALL, EXPORT, 1),
     "arm-lpae-high": ("arm-lpae", "0x40000000 0x100000000", ALL, EXPORT, 1),
 }
