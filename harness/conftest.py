@@ -30,6 +30,8 @@ SKIPS = {
     "two drivers need two",
     # 32-bit ARM without large addresses has no swiotlb, so no restricted pools.
     "no restricted pools without swiotlb",
+    # Sizes that are made for pages of 4 KiB, on a kernel with pages of 64 KiB
+    "pages of 4 KiB",
     # Only the debug kernel has kmemleak, and coverage is of another one.
     "no kmemleak in this kernel" if os.environ.get("KERNEL") == "um-coverage" else None,
 } - {None}

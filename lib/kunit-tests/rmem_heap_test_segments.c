@@ -223,7 +223,7 @@ static void rmem_test_reached_is_not_bounced(struct kunit *test)
 
 	mem.force_bounce = false;
 	dev->dma_io_tlb_mem = &mem;
-	rmem_test_set_ranges(dev, rmem_test_buf(dmabuf)->extents[0].paddr + PAGE_SIZE);
+	rmem_test_set_ranges(dev, rmem_test_buf(dmabuf)->extents[0].paddr + SZ_4K);
 	ret = rmem_test_attach_error(dmabuf, dev);
 	dev->dma_range_map = NULL;
 	dev->dma_io_tlb_mem = own;
@@ -419,7 +419,7 @@ static void rmem_test_two_ranges(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr), 0);
 	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + SZ_128K), 0);
-	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + PAGE_SIZE),
+	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + SZ_4K),
 			-EBUSY);
 	/* Where a segment ends: only memory that is mapped as a whole crosses the ranges. */
 	KUNIT_EXPECT_EQ(test, rmem_test_attach_ranges(test, dmabuf, dev, paddr + SZ_64K),

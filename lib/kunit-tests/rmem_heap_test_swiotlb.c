@@ -96,7 +96,7 @@ struct rmem_test_part {
 static const struct rmem_test_part rmem_test_parts[] = {
 	{ 0, SZ_64K, "all" },
 	{ IO_TLB_SIZE, IO_TLB_SIZE, "the second slot" },
-	{ PAGE_SIZE + 100, SZ_16K + 7, "some bytes in the middle" },
+	{ SZ_4K + 100, SZ_16K + 7, "some bytes in the middle" },
 	{ SZ_64K - PAGE_SIZE, PAGE_SIZE, "the last page" },
 };
 
