@@ -107,7 +107,8 @@ class Reporter:
         for nodeid in bad:
             self.say(f"again: make test K='{short(nodeid)}'")
         # For --lf: pytest takes our cases for items
-        session.config.cache.set("cache/lastfailed", dict.fromkeys(bad, True))
+        if hasattr(session.config, "cache"):
+            session.config.cache.set("cache/lastfailed", dict.fromkeys(bad, True))
         if not self.items:
             self.say("nothing is called so; what is slow is run by make test-all, or by its whole name")
         sums = {k: sum(i[k] for i in self.items.values()) for k in ("passed", "failed", "skipped")}
