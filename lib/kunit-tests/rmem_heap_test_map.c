@@ -291,7 +291,8 @@ static void rmem_test_reach_in_part(struct kunit *test)
 		struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_1M);
 		const struct rmem_buffer *buf = rmem_test_buf(dmabuf);
 		u64 end = 0, last = heap->region->rmem->base + heap->region->rmem->size - 1;
-		bool bounced = heap->memory == RMEM_LINEAR && last > U32_MAX && is_swiotlb_active(dev);
+		bool bounced = heap->memory == RMEM_LINEAR && last > U32_MAX &&
+			       is_swiotlb_active(dev);
 		int part[2], all[2];
 
 		for (i = 0; i < buf->nr; i++)
