@@ -850,7 +850,11 @@ static void rmem_test_hibernation(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).dirty, 0);
 }
 
-static unsigned long rmem_test_bad_page = 5;
+/* Pages of a buffer that is cleared in one piece, whatever their size; one of them is bad */
+#define RMEM_TEST_BAD_PAGES	(16 * PAGE_SIZE < SZ_256K ? 16 : SZ_256K / PAGE_SIZE)
+
+static const size_t rmem_test_bad_len = RMEM_TEST_BAD_PAGES * PAGE_SIZE;
+static const unsigned long rmem_test_bad_page = RMEM_TEST_BAD_PAGES / 3;
 
 static unsigned long rmem_test_find_bad_page(const struct rmem_heap *heap, unsigned long at,
 					     unsigned long end)
@@ -869,7 +873,7 @@ static void rmem_test_bad_while_free(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rmem_test_stats(heap).dirty, 0);
 	memset(rmem_test_mem(base + PFN_PHYS(rmem_test_bad_page)), 0xa5, PAGE_SIZE);
 	kunit_activate_static_stub(test, rmem_heap_carveout_bad_page, rmem_test_find_bad_page);
-	buf = rmem_test_pool_alloc(test, heap, 16 * PAGE_SIZE);
+	buf = rmem_test_pool_alloc(test, heap, rmem_test_bad_len);
 	KUNIT_EXPECT_GT(test, buf->extent.paddr, base + PFN_PHYS(rmem_test_bad_page));
 	rmem_heap_buffer_free(buf);
 	KUNIT_EXPECT_NULL(test, rmem_test_pool_try(heap, SZ_4M));
@@ -887,21 +891,17 @@ static void rmem_test_bad_while_free(struct kunit *test)
 /* Dirty memory is not accessed when the hardware has reported a page in the middle of it */
 static void rmem_test_bad_while_dirty(struct kunit *test)
 {
-	struct rmem_heap *heap;
-	phys_addr_t base;
+	struct rmem_heap *heap = &rmem_test_private(test, 0xa5)->heap;
+	phys_addr_t base = heap->region->rmem->base;
 	struct rmem_buffer *buf;
 
-	if (PAGE_SIZE > SZ_4K)
-		kunit_skip(test, "the buffer is of 16 pages of 4 KiB");
-	heap = &rmem_test_private(test, 0xa5)->heap;
-	base = heap->region->rmem->base;
 	KUNIT_ASSERT_EQ(test, heap->ops->init(heap), 0);
 	kunit_activate_static_stub(test, rmem_heap_carveout_bad_page, rmem_test_find_bad_page);
-	buf = rmem_test_pool_alloc(test, heap, SZ_64K);
+	buf = rmem_test_pool_alloc(test, heap, rmem_test_bad_len);
 	kunit_deactivate_static_stub(test, rmem_heap_carveout_bad_page);
-	KUNIT_EXPECT_EQ(test, buf->extent.paddr, base + SZ_64K);
-	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, SZ_64K);
-	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base), 0xa5, SZ_64K));
+	KUNIT_EXPECT_EQ(test, buf->extent.paddr, base + rmem_test_bad_len);
+	KUNIT_EXPECT_EQ(test, rmem_test_stats(heap).lost, rmem_test_bad_len);
+	KUNIT_EXPECT_NULL(test, memchr_inv(rmem_test_mem(base), 0xa5, rmem_test_bad_len));
 	rmem_heap_buffer_free(buf);
 	heap->ops->exit(heap);
 }

@@ -584,6 +584,54 @@ static void rmem_test_copied_bytes(struct kunit *test)
 	}
 }
 
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+static int rmem_test_ops_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+				enum dma_data_direction dir, unsigned long attrs)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sg(sgl, sg, nents, i) {
+		sg->dma_address = sg_phys(sg) + SZ_1G;
+		sg_dma_len(sg) = sg->length;
+	}
+	return nents;
+}
+
+static void rmem_test_ops_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
+				   enum dma_data_direction dir, unsigned long attrs)
+{
+}
+
+/* dma_ops choose the addresses of all memory, that of the device's own pool as well */
+static void rmem_test_same_pool_ops(struct kunit *test)
+{
+	static const struct dma_map_ops ops = {
+		.map_sg = rmem_test_ops_map_sg,
+		.unmap_sg = rmem_test_ops_unmap_sg,
+	};
+	struct rmem_heap *heap = rmem_test_heap(test, "restricted@12000000");
+	struct device *dev = rmem_test_device(test, "/restricted-coherent");
+	struct dma_buf *dmabuf = rmem_test_alloc(test, heap, SZ_64K);
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+	dma_addr_t addr = 0;
+
+	set_dma_ops(dev, &ops);
+	attach = dma_buf_attach(dmabuf, dev);
+	if (!IS_ERR(attach)) {
+		sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
+		if (!IS_ERR(sgt)) {
+			addr = sg_dma_address(sgt->sgl);
+			dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
+		}
+		dma_buf_detach(dmabuf, attach);
+	}
+	set_dma_ops(dev, NULL);
+	KUNIT_EXPECT_EQ(test, addr, rmem_test_buf(dmabuf)->extents[0].paddr + SZ_1G);
+}
+#endif
+
 /* Cache maintenance: only UML's is made to be counted. */
 #ifdef CONFIG_UML
 static void rmem_test_expect_syncs(struct kunit *test, size_t device_bytes, size_t cpu_bytes)
@@ -861,6 +909,9 @@ static struct kunit_case rmem_heap_import_cases[] = {
 	KUNIT_CASE(rmem_test_merged),
 	KUNIT_CASE(rmem_test_same_pool),
 	KUNIT_CASE(rmem_test_copied_bytes),
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+	KUNIT_CASE(rmem_test_same_pool_ops),
+#endif
 #ifdef CONFIG_UML
 	KUNIT_CASE_PARAM(rmem_test_sync, rmem_test_sync_cases_gen_params),
 	KUNIT_CASE_PARAM(rmem_test_sync_exact, rmem_test_sync_cases_gen_params),
