@@ -110,7 +110,7 @@ class Reporter:
         if hasattr(session.config, "cache"):
             session.config.cache.set("cache/lastfailed", dict.fromkeys(bad, True))
         if not self.items:
-            self.say("nothing is called so; what is slow is run by make test-all, or by its whole name")
+            self.say("K matches no test. make test-all runs the slow tests, too; a whole name as K runs that test")
         sums = {k: sum(i[k] for i in self.items.values()) for k in ("passed", "failed", "skipped")}
         self.say("{passed} passed, {failed} failed, {skipped} skipped".format(**sums))
         # What pytest says of itself stays: 5 is that it has run nothing, as all has passed before.

@@ -83,8 +83,8 @@ BOOTS = [
     # All lists count.
     Boot("many lists", RUN, "rmem_heap.export=!dsp@24000000 " + "rmem_heap.export=x " * 15 +
          "rmem_heap.export=fpga@1c000000", heaps=f"{RUN_HEAPS} fpga@1c000000"),
-    # Wrong regions get no heap from anybody, and good ones among them do. The names that
-    # rmem_heap_hostile.sed makes wrong are still right here.
+    # A refused region gets no heap, neither from rmem_heap nor from cma_heap; the valid regions of the
+    # same tree get theirs. rmem_heap_hostile.sed has not yet made some of the names invalid here.
     Boot("hostile tree", vm.ROOT + "/lib/kunit-tests/rmem_heap_hostile.dts", check_tree=False,
          heaps="system good@1b000000 reserved-twice@1f800000 entries@16000000 twin-a@19800000 "
                "ba+snk@18800000 u@18400000 "

@@ -472,6 +472,9 @@ def call(main, args):
     except (Failed, memory.Wrong) as error:
         name = os.path.basename(sys.argv[0]).removesuffix(".py")
         sys.exit(f"{'boot' if name == 'vm' else name}: {error}")
+    except subprocess.CalledProcessError as error:
+        # The command has said why.
+        sys.exit(error.returncode)
 
 
 if __name__ == "__main__":
